@@ -1,0 +1,181 @@
+"""Conversations and their tree of messages: every query carries the owner, so a foreign id is simply not there."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from chat.models import Conversation, Generation, Message
+
+PAGE_SIZE = 30
+TITLE_CHARS = 40
+MAX_TITLE_CHARS = 120
+
+User = AbstractBaseUser
+
+
+class NotYours(LookupError):
+    """Raised when an id does not exist, or belongs to somebody else: the two look the same."""
+
+
+def mine(user: User) -> QuerySet[Conversation]:
+    return Conversation.objects.filter(owner=user, deleted_at__isnull=True)
+
+
+def get(user: User, conversation_id: UUID) -> Conversation:
+    found = mine(user).filter(pk=conversation_id).first()
+    if found is None:
+        raise NotYours(conversation_id)
+    return found
+
+
+def get_message(user: User, message_id: UUID) -> Message:
+    found = (
+        Message.objects.select_related("conversation", "generation", "generation__model")
+        .filter(pk=message_id, conversation__owner=user, conversation__deleted_at__isnull=True)
+        .first()
+    )
+    if found is None:
+        raise NotYours(message_id)
+    return found
+
+
+def get_generation(user: User, generation_id: UUID) -> Generation:
+    found = (
+        Generation.objects.select_related("message", "model")
+        .filter(
+            pk=generation_id,
+            message__conversation__owner=user,
+            message__conversation__deleted_at__isnull=True,
+        )
+        .first()
+    )
+    if found is None:
+        raise NotYours(generation_id)
+    return found
+
+
+def start(user: User, first_question: str) -> Conversation:
+    return Conversation.objects.create(owner=user, title=title_from(first_question))
+
+
+def title_from(question: str) -> str:
+    line = " ".join(question.split())
+    return line if len(line) <= TITLE_CHARS else line[: TITLE_CHARS - 1] + "…"
+
+
+def add_question(conversation: Conversation, parent: Message | None, text: str, *, edited_from: Message | None = None) -> Message:
+    return Message.objects.create(
+        conversation=conversation,
+        parent=parent,
+        role=Message.Role.USER,
+        author=Message.Author.USER,
+        text=text,
+        edited_from=edited_from,
+    )
+
+
+def add_answer(question: Message, *, author: str = Message.Author.MODEL, text: str = "") -> Message:
+    """An empty answer to be written by its Generation, or a person's finished one. Opens its branch."""
+    answer = Message.objects.create(
+        conversation_id=question.conversation_id,
+        parent=question,
+        role=Message.Role.ASSISTANT,
+        author=author,
+        text=text,
+    )
+    set_leaf(question.conversation, answer)
+    return answer
+
+
+def set_leaf(conversation: Conversation, leaf: Message) -> None:
+    Conversation.objects.filter(pk=conversation.pk).update(leaf=leaf, updated_at=timezone.now())
+
+
+def rename(conversation: Conversation, title: str) -> None:
+    clean = " ".join(title.split())[:MAX_TITLE_CHARS]
+    Conversation.objects.filter(pk=conversation.pk).update(title=clean or conversation.title)
+
+
+def delete(conversation: Conversation) -> None:
+    Conversation.objects.filter(pk=conversation.pk).update(deleted_at=timezone.now())
+
+
+def path(message: Message) -> list[Message]:
+    """From the first turn to `message`. One query a conversation, not one a turn."""
+    by_id = {item.pk: item for item in Message.objects.filter(conversation_id=message.conversation_id)}
+    turns: list[Message] = []
+    cursor: Message | None = by_id.get(message.pk)
+    while cursor is not None:
+        turns.append(cursor)
+        cursor = by_id.get(cursor.parent_id) if cursor.parent_id else None
+    return turns[::-1]
+
+
+def text_hash(text: str) -> str:
+    """What the page compares at `done`: 16 hex digits of sha256 over UTF-8."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def begin_generation(generation_id: UUID) -> bool:
+    now = timezone.now()
+    return (
+        Generation.objects.filter(pk=generation_id, status=Generation.Status.QUEUED).update(
+            status=Generation.Status.RUNNING, started_at=now, beat=now
+        )
+        == 1
+    )
+
+
+def finish_generation(generation_id: UUID, status: str, *, text: str, **fields: Any) -> bool:
+    """Move to an end state, once: of two that try, the row takes the first. The message gets its final text."""
+    sources = [source for source, ends in Generation.TRANSITIONS.items() if status in ends]
+    now = timezone.now()
+    # One transaction: a reader must never see a finished answer whose message still lacks its text.
+    with transaction.atomic():
+        moved = Generation.objects.filter(pk=generation_id, status__in=sources).update(
+            status=status, text=text, seq=len(text), finished_at=now, beat=now, **fields
+        )
+        if moved:
+            Message.objects.filter(generation__pk=generation_id).update(text=text)
+            Conversation.objects.filter(messages__generation__pk=generation_id).update(updated_at=now)
+    return moved == 1
+
+
+def save_progress(generation_id: UUID, text: str) -> None:
+    Generation.objects.filter(pk=generation_id, status=Generation.Status.RUNNING).update(
+        text=text, seq=len(text), beat=timezone.now()
+    )
+
+
+def touch(generation_ids: Iterable[UUID]) -> None:
+    """A sign of life for answers that wait in the engine's queue."""
+    Generation.objects.filter(pk__in=list(generation_ids), status__in=Generation.UNFINISHED).update(beat=timezone.now())
+
+
+def list_page(user: User, *, query: str = "", before: datetime | None = None) -> tuple[list[Conversation], datetime | None]:
+    """The newest conversations, and the cursor of the next page or None."""
+    rows = mine(user).annotate(
+        answering=Exists(
+            Generation.objects.filter(
+                message__conversation=OuterRef("pk"), status__in=Generation.UNFINISHED
+            )
+        )
+    )
+    if query.strip():
+        matches = Message.objects.filter(conversation=OuterRef("pk"), text__icontains=query.strip())
+        rows = rows.filter(Q(title__icontains=query.strip()) | Exists(matches))
+    if before is not None:
+        rows = rows.filter(updated_at__lt=before)
+    page = list(rows.order_by("-updated_at")[: PAGE_SIZE + 1])
+    more = len(page) > PAGE_SIZE
+    page = page[:PAGE_SIZE]
+    return page, page[-1].updated_at if more else None

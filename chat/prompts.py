@@ -1,0 +1,100 @@
+"""From a branch of a conversation to what the engine is asked: ids, settings, seed. No torch: `tokenizers` only."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+from chat.models import Message
+from chat.protocol import Params
+from training import storage
+from training.ml.config import SAMPLING_KNOBS, SamplingConfig
+from training.ml.errors import PromptTooLong
+from training.ml.records import Message as Turn
+from training.ml.render import Renderer
+from training.models import ModelVersion
+
+# An answer may take at most this share of the window, so that there is always room for the question.
+ANSWER_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """Exactly what the model will see, and which older turns it will not."""
+
+    ids: list[int]
+    turns: list[Turn]
+    dropped: list[str]
+    sampling: SamplingConfig
+    stop_ids: list[int]
+    limit: int
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(json.dumps(self.ids).encode()).hexdigest()
+
+
+@lru_cache(maxsize=4)
+def _renderer(uid: str) -> Renderer:
+    # A version's directory never changes, so its id is a safe key.
+    return Renderer.load(storage.model_dir(uid))
+
+
+def renderer(model: ModelVersion) -> Renderer:
+    return _renderer(model.uid)
+
+
+def resolve(params: Params, context_length: int) -> SamplingConfig:
+    """The person's settings with defaults filled in, and the answer's length bound by the window.
+
+    Raises BadConfig for a value out of its range.
+    """
+    values: dict[str, Any] = {name: knob.default for name, knob in SAMPLING_KNOBS.items()}
+    values |= {name: value for name, value in params.model_dump().items() if value is not None}
+    values["top_k"] = int(values["top_k"])
+    values["max_tokens"] = min(int(values["max_tokens"]), int(context_length * ANSWER_SHARE))
+    if values.get("seed") is None:
+        values["seed"] = secrets.randbelow(2**31)
+    return SamplingConfig(**values)
+
+
+def build(model: ModelVersion, branch: list[Message], params: Params) -> Prompt:
+    """Raises PromptTooLong when even the last question does not fit, BadConfig for a bad setting."""
+    rendering = renderer(model)
+    sampling = resolve(params, model.context_length)
+    spoken = [message for message in branch if message.text.strip()]
+    turns = [Turn(role="user" if item.role == Message.Role.USER else "assistant", content=item.text) for item in spoken]
+    fitted = rendering.fit(turns, max_new=sampling.max_tokens)
+    dropped = set(fitted.dropped)
+    return Prompt(
+        ids=fitted.ids,
+        turns=[turn for index, turn in enumerate(turns) if index not in dropped],
+        dropped=[str(spoken[index].pk) for index in fitted.dropped],
+        sampling=sampling,
+        stop_ids=rendering.stop_ids,
+        limit=model.context_length,
+    )
+
+
+def continued(prompt: Prompt, model: ModelVersion, begun: str) -> Prompt:
+    """The same prompt with the text of the answer so far behind it.
+
+    The text, not the recorded ids: a stopped answer's ids reach further than what was seen, and an interrupted
+    one's may be missing. Raises PromptTooLong when there is no room to go on.
+    """
+    ids = [*prompt.ids, *renderer(model).text_ids(begun)]
+    room = prompt.limit - len(ids)
+    if room < 1:
+        raise PromptTooLong(
+            "The answer already fills the model's window.", tokens=len(ids), limit=prompt.limit
+        )
+    sampling = replace(prompt.sampling, max_tokens=min(prompt.sampling.max_tokens, room))
+    return replace(prompt, ids=ids, sampling=sampling)
+
+
+def template_sha256(model: ModelVersion) -> str:
+    return hashlib.sha256(model.template.encode()).hexdigest()

@@ -1,0 +1,100 @@
+// An answer's text as safe DOM: marked makes HTML, DOMPurify keeps only what is listed here, then code blocks get
+// their frame. Raw HTML in an answer is shown as the text it is; pictures become links, so nothing is loaded.
+import { marked } from "../vendor/marked/marked.esm.js";
+import "../vendor/dompurify/purify.min.js";
+import { el, icon } from "./dom.js";
+import { gettext } from "./i18n.js";
+
+const purify = globalThis.DOMPurify;
+const HIGHLIGHT_LIMIT = 50_000; // characters of one block; more would hold up the page
+
+const ALLOWED = {
+  ALLOWED_TAGS: [
+    "a", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre",
+    "span", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
+  ],
+  ALLOWED_ATTR: ["align", "class", "href", "start", "title"],
+  ALLOWED_URI_REGEXP: /^(?:https?:|mailto:)/i,
+  RETURN_DOM_FRAGMENT: true,
+};
+
+const escaped = (text) =>
+  text.replace(/[&<>"']/g, (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" })[sign]);
+
+// CommonMark does not see the end of **bold：** when a Han character follows the punctuation; readers do.
+const boldBesideHan = {
+  name: "strong",
+  level: "inline",
+  start: (source) => source.indexOf("**"),
+  tokenizer(source) {
+    const match = /^\*\*(?=[^\s*])([^*\n]*[^\s*])\*\*(?=[\u2e80-\u9fff\uf900-\uffef])/.exec(source);
+    if (!match) return undefined;
+    return { type: "strong", raw: match[0], text: match[1], tokens: this.lexer.inlineTokens(match[1]) };
+  },
+};
+
+marked.use({
+  gfm: true,
+  breaks: true,
+  extensions: [boldBesideHan],
+  renderer: {
+    html: ({ text }) => escaped(text),
+    image: ({ href, text }) => `<a href="${escaped(href)}">${escaped(text || href)}</a>`,
+    checkbox: ({ checked }) => (checked ? "☑ " : "☐ "),
+  },
+});
+
+export const blocks = (text) => marked.lexer(text);
+
+function framed(pre) {
+  const code = pre.querySelector("code");
+  const language = /language-([\w+#.-]+)/.exec(code?.className ?? "")?.[1] ?? "";
+  const label = el("span", {}, gettext("Copy"));
+  const copy = el("button", { type: "button" }, icon("copy"), label);
+  copy.addEventListener("click", async () => {
+    await copyText(pre.textContent);
+    label.textContent = gettext("Copied");
+    setTimeout(() => (label.textContent = gettext("Copy")), 1600);
+  });
+  const frame = el("div", { class: "code" }, el("div", { class: "code-head" }, el("span", {}, language || "text"), copy));
+  pre.replaceWith(frame);
+  pre.tabIndex = 0; // a long line is scrolled by keyboard
+  frame.append(pre);
+}
+
+export function toDom(tokens) {
+  const fragment = purify.sanitize(marked.parser(tokens), ALLOWED);
+  for (const pre of fragment.querySelectorAll("pre")) framed(pre);
+  for (const link of fragment.querySelectorAll("a")) {
+    link.target = "_blank";
+    link.rel = "noopener noreferrer nofollow";
+  }
+  return fragment;
+}
+
+// Colours finished code blocks; the highlighter is loaded at the first one.
+export async function highlight(root) {
+  const codes = [...root.querySelectorAll('pre > code[class*="language-"]')];
+  if (!codes.length) return;
+  const { default: hljs } = await import("../vendor/highlight/highlight.min.js");
+  for (const code of codes) {
+    const language = /language-([\w+#.-]+)/.exec(code.className)[1];
+    if (!hljs.getLanguage(language) || code.textContent.length > HIGHLIGHT_LIMIT) continue;
+    const { value } = hljs.highlight(code.textContent, { language, ignoreIllegals: true });
+    code.replaceChildren(purify.sanitize(value, ALLOWED));
+  }
+}
+
+// The clipboard API is missing on plain http.
+export async function copyText(text) {
+  if (navigator.clipboard) {
+    await navigator.clipboard.writeText(text);
+    return;
+  }
+  const box = el("textarea", { class: "visually-hidden", readonly: true });
+  box.value = text;
+  document.body.append(box);
+  box.select();
+  document.execCommand("copy");
+  box.remove();
+}

@@ -1,0 +1,139 @@
+// The line to the server: frames out with an answer each, frames in as events. It comes back by itself, and what was
+// not answered is sent again under the same cmd_id, so nothing is lost or done twice.
+//
+// Events: "frame" (detail: the frame), "open", "state" (detail: "open" | "waiting" | "ended"), "refused" after
+// handshakes that fail in a row.
+import { uuid } from "./text.js";
+
+const FIRST_WAIT_MS = 500;
+const LONGEST_WAIT_MS = 15_000;
+const PING_EVERY_MS = 25_000;
+const PONG_WITHIN_MS = 8_000;
+
+export class Refused extends Error {
+  constructor(code, text) {
+    super(text);
+    this.code = code;
+  }
+}
+
+export class Line extends EventTarget {
+  #address;
+  #socket = null;
+  #waiting = new Map(); // cmd_id -> {frame, resolve, reject, keep}
+  #failures = 0;
+  #retry = 0;
+  #ping = 0;
+  #ended = false;
+
+  constructor(address) {
+    super();
+    this.#address = address;
+  }
+
+  get isOpen() {
+    return this.#socket?.readyState === WebSocket.OPEN;
+  }
+
+  start() {
+    window.addEventListener("online", () => this.#now());
+    window.addEventListener("pagehide", () => this.#socket?.close());
+    window.addEventListener("pageshow", (event) => event.persisted && this.#now());
+    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.#now());
+    this.#ping = setInterval(() => this.#check(), PING_EVERY_MS);
+    this.#connect();
+  }
+
+  // Resolves with the ack, rejects with Refused. A frame with keep: false is dropped when the line breaks.
+  send(type, fields = {}, { keep = true } = {}) {
+    const frame = { type, cmd_id: uuid(), ...fields };
+    return new Promise((resolve, reject) => {
+      if (this.#ended || (!keep && !this.isOpen)) return reject(new Refused("offline", ""));
+      this.#waiting.set(frame.cmd_id, { frame, resolve, reject, keep });
+      if (this.isOpen) this.#write(frame);
+      return undefined;
+    });
+  }
+
+  end() {
+    this.#ended = true;
+    clearInterval(this.#ping);
+    clearTimeout(this.#retry);
+    for (const { reject } of this.#waiting.values()) reject(new Refused("ended", ""));
+    this.#waiting.clear();
+    this.#socket?.close();
+    this.#tell("state", "ended");
+  }
+
+  #tell(name, detail) {
+    this.dispatchEvent(new CustomEvent(name, { detail }));
+  }
+
+  #write(frame) {
+    this.#socket.send(JSON.stringify(frame));
+  }
+
+  #connect() {
+    clearTimeout(this.#retry);
+    if (this.#ended || (this.#socket && this.#socket.readyState <= WebSocket.OPEN)) return;
+    const socket = new WebSocket(this.#address);
+    this.#socket = socket;
+    socket.addEventListener("open", () => this.#opened());
+    socket.addEventListener("message", (event) => this.#take(JSON.parse(event.data)));
+    socket.addEventListener("close", () => socket === this.#socket && this.#closed());
+  }
+
+  #opened() {
+    this.#failures = 0;
+    this.#tell("state", "open");
+    this.#tell("open");
+    for (const { frame } of this.#waiting.values()) this.#write(frame);
+  }
+
+  #closed() {
+    this.#socket = null;
+    for (const [id, waiting] of this.#waiting) {
+      if (waiting.keep) continue;
+      this.#waiting.delete(id);
+      waiting.reject(new Refused("offline", ""));
+    }
+    if (this.#ended) return;
+    this.#failures += 1;
+    this.#tell("state", "waiting");
+    if (this.#failures % 3 === 0) this.#tell("refused");
+    const wait = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (this.#failures - 1));
+    this.#retry = setTimeout(() => this.#connect(), wait * (0.5 + Math.random()));
+  }
+
+  // Back from sleep or another network: a line that looks open may be dead, so it is asked.
+  #now() {
+    if (this.isOpen) this.#check();
+    else this.#connect();
+  }
+
+  #check() {
+    if (!this.isOpen) return;
+    const socket = this.#socket;
+    const tooLong = setTimeout(() => this.#drop(socket), PONG_WITHIN_MS);
+    this.send("ping", {}, { keep: false })
+      .catch(() => {})
+      .finally(() => clearTimeout(tooLong));
+  }
+
+  // A dead line's own close event may come only minutes later, so it is not waited for.
+  #drop(socket) {
+    if (socket !== this.#socket) return;
+    this.#closed();
+    socket.close();
+  }
+
+  #take(frame) {
+    const waiting = this.#waiting.get(frame.cmd_id);
+    if (waiting) {
+      this.#waiting.delete(frame.cmd_id);
+      if (frame.type === "nack") waiting.reject(new Refused(frame.code, frame.text));
+      else waiting.resolve(frame);
+    }
+    this.#tell("frame", frame);
+  }
+}

@@ -1,0 +1,12 @@
+"""The curators' and operators' side: corpora, examples, versions, runs, models."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class TrainingConfig(AppConfig):
+    name = "training"
+    verbose_name = _("Training")
+    default_auto_field = "django.db.models.BigAutoField"

@@ -1,0 +1,73 @@
+"""Figures of models on frozen rows: stored once, never changed, and read back for the gate and the pages.
+
+Knows nothing of how a figure is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from training.ml import dataset as datasets
+from training.ml.clean import Recipe
+from training.ml.records import Metric
+from training.models import DatasetVersion, Evaluation, Example, ModelVersion
+
+# What an end-of-run evaluation looks at: unseen facts, and unseen phrasings of facts that were trained.
+FINAL_SPLITS = ("test", "phrasing")
+# Approved dialogues with this tag are what no new model may get worse at.
+CANARY = "canary"
+
+
+def store(model: ModelVersion, dataset: DatasetVersion, metrics: Iterable[Metric]) -> None:
+    """Append figures; one that is there already stays, because neither the model nor the rows can have changed."""
+    rows = [
+        Evaluation(
+            model=model,
+            dataset=dataset,
+            split=metric.split,
+            metric=metric.name,
+            value=metric.value,
+            low=metric.low,
+            high=metric.high,
+            n=metric.n,
+            signature=metric.signature[:200],
+        )
+        for metric in metrics
+    ]
+    Evaluation.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def splits_with_rows(dataset: DatasetVersion, wanted: Sequence[str] = FINAL_SPLITS) -> list[str]:
+    return [split for split in wanted if dataset.counts.get(split)]
+
+
+def figure(model: ModelVersion, dataset: DatasetVersion | None, split: str, metric: str) -> Evaluation | None:
+    return Evaluation.objects.filter(model=model, dataset=dataset, split=split, metric=metric).first()
+
+
+def is_measured(model: ModelVersion, dataset: DatasetVersion, splits: Sequence[str]) -> bool:
+    known = set(Evaluation.objects.filter(model=model, dataset=dataset).values_list("split", flat=True))
+    return known.issuperset(splits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Canaries:
+    """The operator's canary rows, frozen for one run. `split` names this very set, so figures of others never mix."""
+
+    directory: Path
+    split: str
+
+
+def freeze_canaries(root: Path) -> Canaries | None:
+    """None when there are no canary rows."""
+    rows = [
+        datasets.Candidate(key=example.source_key, kind="dialogue", body=example.body, split="train")
+        for example in Example.objects.filter(status=Example.Status.APPROVED, kind=Example.Kind.DIALOGUE)
+        if CANARY in example.tags
+    ]
+    if not rows:
+        return None
+    frozen = datasets.freeze(rows, root, kind="dialogue", recipe=Recipe(steps=()))
+    return Canaries(directory=frozen.directory, split=f"{CANARY}:{frozen.hash[:8]}")

@@ -1,0 +1,111 @@
+"""May this model replace the one that answers? Compares stored figures; computes and changes nothing.
+
+Blocks when the candidate is no better on its own held-out test rows, or worse on the operator's canary rows than
+chance explains. An operator may override; that is logged with the reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from training.models import Activation, Evaluation, ModelVersion
+
+CANARY_PREFIX = "canary"
+HIGHER_IS_BETTER = {"token_accuracy", "sequence_accuracy", "bleu", "preference_accuracy", "margin"}
+DECIDING = {"pair": "preference_accuracy", "label": "preference_accuracy"}
+DECIDING_OTHERWISE = "bits_per_byte"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """One figure of both models on the same rows. `gain` is positive where the candidate is better."""
+
+    split: str
+    metric: str
+    candidate: float
+    active: float
+    n: int
+
+    @property
+    def gain(self) -> float:
+        difference = self.candidate - self.active
+        return difference if self.metric in HIGHER_IS_BETTER else -difference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateReport:
+    """`reasons` say why it is closed; empty = open. `notes` say what could not be looked at."""
+
+    reasons: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    comparisons: list[Comparison] = field(default_factory=list)
+
+    @property
+    def blocked(self) -> bool:
+        return bool(self.reasons)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"blocked": self.blocked}
+
+
+def compare(candidate: ModelVersion, active: ModelVersion | None) -> GateReport:
+    if active is None:
+        return GateReport(notes=[_("No model answers yet, there is nothing to compare with.")])
+    if Activation.objects.filter(model=candidate).exists():
+        return GateReport(notes=[_("This model has answered before; going back needs no comparison.")])
+    pairs = _figures_of_both(candidate, active)
+    reasons, notes = _own_test(candidate, pairs)
+    canary_reasons, canary_notes = _canaries(pairs)
+    return GateReport(
+        reasons=reasons + canary_reasons,
+        notes=notes + canary_notes,
+        comparisons=[_comparison(mine, theirs) for mine, theirs in pairs],
+    )
+
+
+Pair = tuple[Evaluation, Evaluation]
+
+
+def _figures_of_both(candidate: ModelVersion, active: ModelVersion) -> list[Pair]:
+    theirs = {_rows_and_metric(item): item for item in Evaluation.objects.filter(model=active)}
+    mine = Evaluation.objects.filter(model=candidate).order_by("-split", "metric")
+    return [(item, theirs[_rows_and_metric(item)]) for item in mine if _rows_and_metric(item) in theirs]
+
+
+def _rows_and_metric(item: Evaluation) -> tuple[int | None, str, str]:
+    return item.dataset_id, item.split, item.metric
+
+
+def _comparison(mine: Evaluation, theirs: Evaluation) -> Comparison:
+    return Comparison(split=mine.split, metric=mine.metric, candidate=mine.value, active=theirs.value, n=mine.n)
+
+
+def _own_test(candidate: ModelVersion, pairs: list[Pair]) -> tuple[list[str], list[str]]:
+    metric = DECIDING.get(candidate.dataset.kind, DECIDING_OTHERWISE) if candidate.dataset else DECIDING_OTHERWISE
+    for mine, theirs in pairs:
+        if (mine.dataset_id, mine.split, mine.metric) == (candidate.dataset_id, "test", metric):
+            found = _comparison(mine, theirs)
+            if found.gain > 0:
+                return [], []
+            text = _("No gain on its own test rows: %(metric)s is %(candidate).4g, the active model has %(active).4g.")
+            return [text % {"metric": metric, "candidate": mine.value, "active": theirs.value}], []
+    return [_("Not compared: both models need their figures on the test rows of the candidate's dataset version.")], []
+
+
+def _canaries(pairs: list[Pair]) -> tuple[list[str], list[str]]:
+    looked = [
+        (mine, theirs)
+        for mine, theirs in pairs
+        if mine.split.startswith(CANARY_PREFIX) and mine.metric == DECIDING_OTHERWISE
+    ]
+    if not looked:
+        return [], [_("There are no canary rows: approve examples with the tag “canary” to guard what must stay.")]
+    mine, theirs = max(looked, key=lambda pair: pair[0].pk)
+    limit = theirs.value if theirs.high is None else theirs.high
+    if mine.value <= limit:
+        return [], []
+    text = _("Worse on the canary rows: %(candidate).4g bits per byte, more than the active model's %(limit).4g.")
+    return [text % {"candidate": mine.value, "limit": limit}], []

@@ -1,0 +1,341 @@
+"""Frozen datasets: a directory `<hash>/` with one Arrow file a split and `dataset.json`, written last.
+
+The hash covers every (row hash, split), the recipe, the kind and the format: the same rows and recipe give the same
+hash in any order on any machine. Damage is found on load. Knows nothing of the database or of tokens.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from training.ml import clean, splits
+from training.ml.clean import Recipe, Tally
+from training.ml.cluster import cluster, normalise, text_of
+from training.ml.errors import BadDataset, DiskFull
+from training.ml.records import SPLITS, Body, Kind, Split, body_hash
+from training.ml.splits import DEFAULT_SHARES, FEWEST_UNITS, Item, Placement, Shares
+from training.ml.texts import gettext_noop
+
+FORMAT = 1
+MANIFEST = "dataset.json"
+RULES: dict[str, str] = {
+    "no_rows": gettext_noop("There is nothing to freeze: no approved row fits the selection, or cleaning dropped all."),
+    "no_training_rows": gettext_noop(
+        "Every row of this selection was already held out for validation or test, so nothing is left to train on."
+    ),
+    "missing": gettext_noop("There is no frozen dataset in %(directory)s."),
+    "damaged": gettext_noop("The frozen dataset is damaged: %(file)s is not as it was written. Freeze it again."),
+    "other_format": gettext_noop("The dataset has format %(format)s, this version of the site reads format %(known)d."),
+}
+
+_SCHEMA = pa.schema([(name, pa.string()) for name in ("key", "group", "cluster", "hash", "body")])
+_BATCH_ROWS = 5000
+_SHORTEST_ANSWER = 8
+# A row that was trained on must never move to test; so of two copies the trained one is kept.
+_KNOWN_ORDER = {"train": 0, "phrasing": 1, "validation": 2, "test": 3, "": 4}
+
+Progress = Callable[[str, int, int], None]
+
+
+def bad(rule: str, **facts: Any) -> BadDataset:
+    return BadDataset(RULES[rule] % facts, rule=rule, **facts)
+
+
+def _no_progress(_stage: str, _done: int, _total: int) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A row that may be frozen. `split`: where an earlier version put it, empty when it was in none."""
+
+    key: str
+    kind: Kind
+    body: Body
+    group: str = ""
+    split: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A frozen row; `hash` is records.body_hash of the cleaned body."""
+
+    key: str
+    group: str
+    cluster: str
+    hash: str
+    body: Body
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrozenDataset:
+    """A dataset directory that was checked. `report` says what freezing did; it is empty after `load`."""
+
+    directory: Path
+    manifest: dict[str, Any]
+    report: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> Kind:
+        kind: Kind = self.manifest["kind"]
+        return kind
+
+    @property
+    def hash(self) -> str:
+        return str(self.manifest["hash"])
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return dict(self.manifest["counts"])
+
+    def iterate(self, split: Split) -> Iterator[Row]:
+        """The rows of a split in the order of their hashes, a batch at a time."""
+        with pa.memory_map(str(self.directory / f"{split}.arrow")) as source:
+            reader = pa.ipc.open_file(source)
+            for number in range(reader.num_record_batches):
+                for plain in reader.get_batch(number).to_pylist():
+                    yield Row(**(plain | {"body": json.loads(plain["body"])}))
+
+    def rows(self, split: Split) -> list[Row]:
+        return list(self.iterate(split))
+
+
+def freeze(
+    candidates: Iterable[Candidate],
+    root: Path,
+    *,
+    kind: Kind,
+    recipe: Recipe = clean.DEFAULT,
+    anchors: Iterable[Candidate] = (),
+    shares: Shares = DEFAULT_SHARES,
+    on_progress: Progress = _no_progress,
+) -> FrozenDataset:
+    """Clean, cluster, split and write `root/<hash>/`; an equal dataset that is already there is returned instead.
+
+    anchors: rows of earlier versions that are not to be in this one. New rows that resemble them follow them into
+    their split. Raises BadDataset when nothing is left, DiskFull when it does not fit.
+    """
+    tally = Tally()
+    cleaned = _cleaned(candidates, kind, recipe, tally)
+    if not cleaned:
+        raise bad("no_rows")
+    items = _items([row for row, _ in cleaned], list(anchors), on_progress)
+    placement = splits.place(items.values(), shares)
+    rows, duplicates = _rows(cleaned, items, placement)
+    if not rows["train"]:
+        raise bad("no_training_rows")
+    manifest = _manifest(rows, kind=kind, recipe=recipe, shares=shares)
+    report = tally.to_json() | _notes(placement, cleaned, duplicates)
+    return _publish(rows, manifest, report, root, on_progress)
+
+
+def _cleaned(candidates: Iterable[Candidate], kind: Kind, recipe: Recipe, tally: Tally) -> list[tuple[Candidate, str]]:
+    """Cleaned rows with their hashes."""
+    kept = []
+    for candidate in candidates:
+        cleaned = recipe.clean_body(kind, candidate.body)
+        tally.add(cleaned)
+        if cleaned.record is None:
+            continue
+        body = cleaned.record.body()
+        one = Candidate(key=candidate.key, kind=kind, body=body, group=candidate.group, split=candidate.split)
+        kept.append((one, body_hash(kind, body)))
+    return kept
+
+
+def _answer_of(candidate: Candidate) -> str:
+    """A short hash of what a single exchange answers; empty for anything else and for answers of a few letters."""
+    messages = candidate.body.get("messages", [])
+    turns = [message for message in messages if message["role"] != "system"]
+    if candidate.kind != "dialogue" or len(turns) != 2:
+        return ""
+    text = normalise(turns[1]["content"])
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:24] if len(text) >= _SHORTEST_ANSWER else ""
+
+
+def _items(rows: Sequence[Candidate], anchors: Sequence[Candidate], on_progress: Progress) -> dict[str, Item]:
+    everything = [*rows, *anchors]
+    texts = [text_of(row.kind, row.body) for row in everything]
+    names = cluster(texts, on_progress=lambda done: on_progress("cluster", done, len(texts)))
+    items = {}
+    for number, (row, name) in enumerate(zip(everything, names, strict=True)):
+        items[row.key] = Item(
+            key=row.key,
+            cluster=name,
+            group=row.group,
+            answer=_answer_of(row),
+            known=row.split,
+            anchor=number >= len(rows),
+        )
+    return items
+
+
+def _rows(
+    cleaned: Sequence[tuple[Candidate, str]], items: dict[str, Item], placement: Placement
+) -> tuple[dict[Split, list[Row]], int]:
+    """Rows by split, sorted by hash; and how many were left out because an equal one is there."""
+    rows: dict[Split, list[Row]] = {name: [] for name in SPLITS}
+    seen: set[str] = set()
+    ordered = sorted(cleaned, key=lambda pair: (pair[1], _KNOWN_ORDER.get(pair[0].split, 4), pair[0].key))
+    duplicates = 0
+    for candidate, digest in ordered:
+        split = placement.splits.get(candidate.key)
+        if split is None:
+            continue
+        if digest in seen:
+            duplicates += 1
+            continue
+        seen.add(digest)
+        item = items[candidate.key]
+        rows[split].append(Row(key=item.key, group=item.group, cluster=item.cluster, hash=digest, body=candidate.body))
+    return rows, duplicates
+
+
+def _notes(placement: Placement, cleaned: Sequence[tuple[Candidate, str]], duplicates: int) -> dict[str, Any]:
+    between = sum(row.key in placement.between for row, _ in cleaned)
+    return {
+        "duplicates": duplicates,
+        "between_splits": between,
+        "units": placement.units,
+        "too_small_to_hold_out": placement.units < FEWEST_UNITS,
+    }
+
+
+def _digest(rows: dict[Split, list[Row]], kind: Kind, recipe: Recipe) -> str:
+    digest = hashlib.sha256(json.dumps([FORMAT, kind, recipe.to_json()]).encode())
+    for line in sorted(f"{row.hash} {split}\n" for split, members in rows.items() for row in members):
+        digest.update(line.encode())
+    return digest.hexdigest()
+
+
+def _manifest(rows: dict[Split, list[Row]], *, kind: Kind, recipe: Recipe, shares: Shares) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "kind": kind,
+        "hash": _digest(rows, kind, recipe),
+        "counts": {split: len(members) for split, members in rows.items()},
+        "recipe": recipe.to_json(),
+        "shares": dict(shares),
+        "versions": {name: version(name) for name in ("datasketch", "jieba", "pyarrow")},
+    }
+
+
+def _publish(
+    rows: dict[Split, list[Row]],
+    manifest: dict[str, Any],
+    report: dict[str, Any],
+    root: Path,
+    on_progress: Progress,
+) -> FrozenDataset:
+    target = root / manifest["hash"]
+    if (present := _present(target)) is not None:
+        return FrozenDataset(directory=target, manifest=present.manifest, report=report)
+    aside = root / f".{manifest['hash'][:16]}-{uuid.uuid4().hex[:8]}"
+    try:
+        aside.mkdir(parents=True)
+        manifest["files"] = {
+            f"{split}.arrow": _write(aside / f"{split}.arrow", members) for split, members in rows.items()
+        }
+        on_progress("write", 1, 1)
+        _write_text(aside / MANIFEST, json.dumps(manifest, ensure_ascii=False, indent=1))
+        aside.rename(target)
+    except OSError as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        # Another freezer was faster with the same rows: its directory is as good.
+        if (present := _present(target)) is not None:
+            return FrozenDataset(directory=target, manifest=present.manifest, report=report)
+        raise _disk_error(error, root) from error
+    return FrozenDataset(directory=target, manifest=manifest, report=report)
+
+
+def _disk_error(error: OSError, root: Path) -> Exception:
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return error
+    free = shutil.disk_usage(root).free
+    return DiskFull(f"The disk is full: {free} bytes are left. Nothing was frozen.", free_bytes=free)
+
+
+def _present(target: Path) -> FrozenDataset | None:
+    """What is already there; a damaged directory is moved out of the way."""
+    try:
+        return load(target)
+    except BadDataset:
+        if target.exists():
+            target.rename(target.with_name(f".damaged-{uuid.uuid4().hex[:8]}-{target.name[:16]}"))
+        return None
+
+
+def _write(path: Path, rows: Sequence[Row]) -> dict[str, Any]:
+    with path.open("wb") as file:
+        with pa.ipc.new_file(file, _SCHEMA) as writer:
+            for start in range(0, len(rows), _BATCH_ROWS):
+                writer.write_batch(_batch(rows[start : start + _BATCH_ROWS]))
+        file.flush()
+        os.fsync(file.fileno())
+    return {"sha256": _sha256(path), "bytes": path.stat().st_size, "rows": len(rows)}
+
+
+def _batch(rows: Sequence[Row]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays(
+        [
+            pa.array([row.key for row in rows], pa.string()),
+            pa.array([row.group for row in rows], pa.string()),
+            pa.array([row.cluster for row in rows], pa.string()),
+            pa.array([row.hash for row in rows], pa.string()),
+            pa.array([json.dumps(row.body, ensure_ascii=False, sort_keys=True) for row in rows], pa.string()),
+        ],
+        schema=_SCHEMA,
+    )
+
+
+def _write_text(path: Path, text: str) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def load(directory: Path) -> FrozenDataset:
+    """The dataset of a directory. Raises BadDataset when it is missing, damaged or of another format."""
+    try:
+        manifest = json.loads((directory / MANIFEST).read_text("utf-8"))
+        found, files = manifest["format"], manifest.get("files", {})
+    except OSError as error:
+        raise bad("missing", directory=directory.name) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise bad("damaged", file=MANIFEST) from error
+    if found != FORMAT:
+        raise bad("other_format", format=found, known=FORMAT)
+    for split in SPLITS:
+        _check(directory / f"{split}.arrow", files.get(f"{split}.arrow", {}))
+    return FrozenDataset(directory=directory, manifest=manifest)
+
+
+def _check(path: Path, written: dict[str, Any]) -> None:
+    if not path.is_file() or _sha256(path) != written.get("sha256"):
+        raise bad("damaged", file=path.name)
+
+
+def counted(report: dict[str, Any]) -> Counter[str]:
+    """All reasons for which rows are not in a version, with their numbers."""
+    reasons = Counter(report.get("dropped", {}))
+    reasons.update({name: report[name] for name in ("duplicates", "between_splits") if report.get(name)})
+    return reasons

@@ -1,0 +1,146 @@
+"""Makes the starter model, step by step: mix, tokenizer, base, pre-training, tuning on the starter Q&A.
+
+Every step leaves its result in the work directory and is skipped when that is there, so a stopped build goes on.
+Seeds are fixed: the same text, thread count and machine give the same weights. Knows nothing of Django.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from training.ml import bundle, dataset, fit, starter
+from training.ml.config import FitConfig
+from training.ml.dataset import Candidate
+from training.ml.records import Dialogue, Event, Message
+from training.ml.starter import SourceRow
+from training.ml.tokenizer import train_tokenizer
+
+BUDGET_CHARS = 14_000_000
+VOCABULARY = 8_192
+SHAPE: dict[str, int] = {"layers": 4, "heads": 4, "width": 256, "context": 512}  # 5.4 M parameters
+PRETRAINING = FitConfig(
+    method="pretrain",
+    epochs=2.5,
+    learning_rate=1.5e-3,
+    batch_size=32,
+    max_length=512,
+    dropout=0.0,
+    patience=0,
+    evaluations=25,
+)
+TUNING = FitConfig(
+    method="sft",
+    epochs=8,
+    learning_rate=1e-3,
+    batch_size=32,
+    max_length=256,
+    dropout=0.05,
+    patience=0,
+    evaluations=8,
+)
+# General talk mixed into the tuning rows, a row of it for each row of the FAQ: without it a small model forgets how
+# to talk about anything else.
+GENERAL_SOURCES = ("LCCC", "KdConv", "CrossWOZ", "chatterbot", "BELLE", "EmoLLM")
+
+Tell = Callable[[str], None]
+
+
+def build(corpus: Path, faq: Path, work: Path, tell: Tell) -> Path:
+    """Build or go on building; returns the tuned model's directory.
+
+    corpus: directory of `*.jsonl.gz`; faq: directory of the starter Q&A files.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    rows = starter.mix(starter.read_sources(corpus), budget_chars=BUDGET_CHARS)
+    (work / "contents.json").write_text(json.dumps(starter.contents(rows), ensure_ascii=False, indent=1) + "\n")
+    base = _pretrained(rows, work, tell)
+    return _tuned(rows, faq, base, work, tell)
+
+
+def as_dialogue(row: SourceRow) -> Dialogue:
+    """Plain text becomes an answer without a question, so that one run can learn from both."""
+    if isinstance(row.record, Dialogue):
+        return row.record
+    return Dialogue(messages=(Message(role="assistant", content=row.record.text),))
+
+
+def _candidates(rows: Iterable[SourceRow]) -> Iterator[Candidate]:
+    for number, row in enumerate(rows):
+        yield Candidate(key=f"general-{number:06d}", kind="dialogue", body=as_dialogue(row).body())
+
+
+def _pretrained(rows: list[SourceRow], work: Path, tell: Tell) -> Path:
+    done = work / "pretrain" / "done"
+    if done.is_file():
+        return work / "pretrain" / "model"
+    tokenizer = work / "tokenizer"
+    if not (tokenizer / "chat_template.jinja").is_file():
+        tell(f"tokenizer of {VOCABULARY} entries")
+        train_tokenizer((turn.content for row in rows for turn in as_dialogue(row).messages), VOCABULARY, tokenizer)
+    if not (work / "base" / bundle.MANIFEST).is_file():
+        bundle.new_base(work / "base", tokenizer, **SHAPE, dropout=0.0, seed=PRETRAINING.seed)
+    shares: dict[Any, float] = {"train": 0.99, "validation": 0.005, "test": 0.005, "phrasing": 0.0}
+    frozen = _freeze_once(lambda: _candidates(rows), work, "general", shares, tell)
+    return _fit(PRETRAINING, frozen, work / "base", work / "pretrain", tell)
+
+
+def _tuned(rows: list[SourceRow], faq: Path, base: Path, work: Path, tell: Tell) -> Path:
+    if (work / "tune" / "done").is_file():
+        return work / "tune" / "model"
+    frozen = _freeze_once(lambda: _tuning_rows(rows, faq), work, "tuning", dict(dataset.DEFAULT_SHARES), tell)
+    return _fit(TUNING, frozen, base, work / "tune", tell)
+
+
+def faq_candidates(faq: Path) -> list[Candidate]:
+    """One row for each phrasing of a fact and one for each dialogue; phrasings of a fact share a group."""
+    found: list[Candidate] = []
+    for path in sorted(faq.glob("*.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            value = json.loads(line)
+            for number, messages in enumerate(_conversations(value)):
+                key = f"starter-{value['group']}-{number}"
+                found.append(Candidate(key=key, kind="dialogue", body={"messages": messages}, group=value["group"]))
+    return found
+
+
+def _conversations(value: dict[str, Any]) -> list[list[dict[str, str]]]:
+    if "messages" in value:
+        return [value["messages"]]
+    answer = {"role": "assistant", "content": value["answer"]}
+    return [[{"role": "user", "content": question}, answer] for question in value["questions"]]
+
+
+def _tuning_rows(rows: list[SourceRow], faq: Path) -> Iterator[Candidate]:
+    facts = faq_candidates(faq)
+    yield from facts
+    general = [row for row in rows if any(name in row.source for name in GENERAL_SOURCES)]
+    yield from _candidates(general[: len(facts)])
+
+
+def _freeze_once(
+    candidates: Callable[[], Iterable[Candidate]], work: Path, name: str, shares: dict[Any, float], tell: Tell
+) -> Path:
+    pointer = work / f"{name}.dataset"
+    if not pointer.is_file():
+        tell(f"freezing the {name} rows")
+        frozen = dataset.freeze(candidates(), work / "datasets", kind="dialogue", shares=shares)
+        tell(f"{name}: {frozen.counts}")
+        pointer.write_text(frozen.directory.name)
+    return work / "datasets" / pointer.read_text()
+
+
+def _fit(config: FitConfig, frozen: Path, base: Path, out: Path, tell: Tell) -> Path:
+    result = fit.fit(config, dataset=frozen, base=base, out=out, on_event=_teller(tell), stopped=lambda: False)
+    (out / "done").write_text(json.dumps({"tokens": result.tokens, "seconds": result.seconds, "loss": result.best_loss}))
+    return result.model
+
+
+def _teller(tell: Tell) -> Callable[[Event], None]:
+    def on_event(event: Event) -> None:
+        if event.kind != "step" or event.data["step"] % 100 == 0:
+            tell(f"{event.kind} {event.step} {event.data}")
+
+    return on_event

@@ -1,0 +1,72 @@
+"""Tells a run's events in words, for the live page and the `finetune follow` command. Reads rows, changes none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from training.models import RunEvent, TrainingRun
+
+
+def in_words(event: RunEvent) -> str:
+    """One sentence; empty for events that only feed a curve."""
+    if "state" in event.data:
+        return _state(event.data)
+    teller = TELLERS.get(event.kind)
+    return teller(event) if teller else ""
+
+
+def _state(data: dict[str, Any]) -> str:
+    label = str(TrainingRun.Status(data["state"]).label)
+    device = _("%(state)s on %(device)s") % {"state": label, "device": data["device"]} if "device" in data else label
+    return f"{device}. {data['why']}" if "why" in data else f"{device}."
+
+
+def _started(event: RunEvent) -> str:
+    text = _("Started at step %(step)d of %(total)d: %(parameters).1f M parameters, %(tokens)s tokens, %(device)s.")
+    return text % {
+        "step": event.step,
+        "total": event.data.get("total_steps", 0),
+        "parameters": event.data.get("parameters", 0) / 1e6,
+        "tokens": f"{event.data.get('tokens', 0):,}",
+        "device": event.data.get("device", "?"),
+    }
+
+
+def _evaluated(event: RunEvent) -> str:
+    loss = event.data.get("loss")
+    if loss is None:
+        return ""
+    return _("Step %(step)d: validation loss %(loss).4f.") % {"step": event.step, "loss": loss}
+
+
+def _checkpoint(event: RunEvent) -> str:
+    text = _("Step %(step)d: checkpoint written, the best so far is step %(best)d.")
+    return text % {"step": event.step, "best": event.data.get("best_step", event.step)}
+
+
+def _note(event: RunEvent) -> str:
+    data = event.data
+    match data.get("code"):
+        case "resumed":
+            return _("Going on from the checkpoint at step %(step)d.") % {"step": event.step}
+        case "early_stop":
+            text = _("Stopped early: no better validation loss; the model of step %(step)d is kept.")
+            return text % {"step": data.get("best_step", event.step)}
+        case "no_validation":
+            return _("There are no validation rows: the last weights are kept, nothing stops early.")
+        case "rows_cut":
+            text = _("%(cut)d rows were too long and were cut, %(dropped)d had nothing to learn.")
+            return text % {"cut": data.get("cut", 0), "dropped": data.get("dropped", 0)}
+        case _:
+            return str(data.get("text", ""))
+
+
+TELLERS: dict[str, Callable[[RunEvent], str]] = {
+    "started": _started,
+    "evaluated": _evaluated,
+    "checkpoint": _checkpoint,
+    "note": _note,
+}

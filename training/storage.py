@@ -1,0 +1,53 @@
+"""Where files lie below the data directory, and how much room is left. Knows no rows."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from django.conf import settings
+
+from training.ml.errors import DiskFull
+
+
+def model_dir(uid: str) -> Path:
+    return Path(settings.MODELS_DIR) / uid
+
+
+def dataset_dir(sha256: str) -> Path:
+    return Path(settings.DATA_DIR) / "datasets" / sha256
+
+
+def run_dir(run_pk: int) -> Path:
+    """Checkpoints and the unfinished model of one run; gone once its model is registered."""
+    return Path(settings.DATA_DIR) / "runs" / str(run_pk)
+
+
+def free_bytes() -> int:
+    return shutil.disk_usage(settings.DATA_DIR).free
+
+
+def directory_bytes(directory: Path) -> int:
+    return sum(entry.stat().st_size for entry in directory.rglob("*") if entry.is_file())
+
+
+def need_room(bytes_needed: int) -> None:
+    """Raises DiskFull before a long job starts that could not write its result."""
+    free = free_bytes()
+    if free < bytes_needed:
+        raise DiskFull(
+            f"The job needs about {bytes_needed / 1e6:,.0f} MB on disk, {free / 1e6:,.0f} MB are free.",
+            needed_bytes=bytes_needed,
+            free_bytes=free,
+        )
+
+
+def remove(directory: Path) -> None:
+    """Delete a directory; renamed first, so that nobody ever sees it half there."""
+    aside = directory.with_name(f".{directory.name}.gone.{os.getpid()}")
+    try:
+        directory.rename(aside)
+    except FileNotFoundError:
+        return
+    shutil.rmtree(aside, ignore_errors=True)

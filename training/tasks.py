@@ -1,0 +1,54 @@
+"""What the queue's worker does. A task carries no key: it says "look", and the rows say what there is to do.
+
+Verbs never import this module; whoever changed a row rings the bell after commit.
+"""
+
+from __future__ import annotations
+
+from django.db import transaction
+from huey import crontab
+from huey.contrib.djhuey import db_periodic_task, db_task, on_shutdown, on_startup
+
+from training import corpora, runs, versions, worker
+
+
+@db_task()
+def look_for_runs() -> None:
+    """One run after the other on whatever device is free; as many of these work at once as there are devices."""
+    while worker.work_one():
+        pass
+
+
+@db_task()
+def look_for_data() -> None:
+    while corpora.read_queued() or versions.freeze_queued():
+        pass
+
+
+@db_periodic_task(crontab(minute="*"))
+def look_again() -> None:
+    """What a killed worker left, and what a lost ring would have told."""
+    runs.reap_lost()
+    look_for_runs()
+    look_for_data()
+
+
+@on_startup("training.look")
+def look_at_start() -> None:
+    worker.watch_leases(ring=look_for_runs)
+    look_for_runs()
+    look_for_data()
+
+
+@on_shutdown("training.stop")
+def stop_trainers() -> None:
+    # Called in each of the worker's threads as it ends; the idle ones end at once and speak for the busy ones.
+    worker.stopping.set()
+
+
+def ring_runs() -> None:
+    transaction.on_commit(lambda: look_for_runs())
+
+
+def ring_data() -> None:
+    transaction.on_commit(lambda: look_for_data())
