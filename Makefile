@@ -32,7 +32,7 @@ check: install-dev install-tools
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/djade --check $(TEMPLATES)
-	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python manage.py makemigrations --check --dry-run --settings tests.settings
 	$(BIN)/python manage.py check_locale
 
 # The site's data stays; `make clean DATA=1` removes the default data directory too.

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from chat.errors import NotYours
 from chat.models import Conversation, Generation, Message
 
 PAGE_SIZE = 30
 TITLE_CHARS = 40
 MAX_TITLE_CHARS = 120
-
-User = AbstractBaseUser
-
-
-class NotYours(LookupError):
-    """Raised when an id does not exist, or belongs to somebody else: the two look the same."""
 
 
 def mine(user: User) -> QuerySet[Conversation]:
@@ -72,7 +66,9 @@ def title_from(question: str) -> str:
     return line if len(line) <= TITLE_CHARS else line[: TITLE_CHARS - 1] + "…"
 
 
-def add_question(conversation: Conversation, parent: Message | None, text: str, *, edited_from: Message | None = None) -> Message:
+def add_question(
+    conversation: Conversation, parent: Message | None, text: str, *, edited_from: Message | None = None
+) -> Message:
     return Message.objects.create(
         conversation=conversation,
         parent=parent,
@@ -97,16 +93,27 @@ def add_answer(question: Message, *, author: str = Message.Author.MODEL, text: s
 
 
 def set_leaf(conversation: Conversation, leaf: Message) -> None:
+    """A new turn: the conversation goes to the top of the list."""
     Conversation.objects.filter(pk=conversation.pk).update(leaf=leaf, updated_at=timezone.now())
 
 
-def rename(conversation: Conversation, title: str) -> None:
-    clean = " ".join(title.split())[:MAX_TITLE_CHARS]
-    Conversation.objects.filter(pk=conversation.pk).update(title=clean or conversation.title)
+def open_branch(conversation: Conversation, leaf: Message) -> None:
+    """Looking at another branch changes nothing but what opens first next time. Raises NotYours."""
+    if leaf.conversation_id != conversation.pk:
+        raise NotYours(leaf.pk)
+    Conversation.objects.filter(pk=conversation.pk).update(leaf=leaf)
+
+
+def rename(conversation: Conversation, title: str) -> str:
+    """Returns the title as it is now: an empty one changes nothing."""
+    clean = " ".join(title.split())[:MAX_TITLE_CHARS] or conversation.title
+    Conversation.objects.filter(pk=conversation.pk).update(title=clean)
+    return clean
 
 
 def delete(conversation: Conversation) -> None:
-    Conversation.objects.filter(pk=conversation.pk).update(deleted_at=timezone.now())
+    now = timezone.now()
+    Conversation.objects.filter(pk=conversation.pk).update(deleted_at=now, updated_at=now)
 
 
 def path(message: Message) -> list[Message]:
@@ -126,53 +133,66 @@ def text_hash(text: str) -> str:
 
 
 def begin_generation(generation_id: UUID) -> bool:
+    """False when the row has ended in the meantime."""
     now = timezone.now()
-    return (
-        Generation.objects.filter(pk=generation_id, status=Generation.Status.QUEUED).update(
-            status=Generation.Status.RUNNING, started_at=now, beat=now
-        )
-        == 1
-    )
+    waiting = Generation.objects.filter(pk=generation_id, status=Generation.Status.QUEUED)
+    return waiting.update(status=Generation.Status.RUNNING, started_at=now, beat=now) == 1
+
+
+def save_progress(generation_id: UUID, text: str) -> bool:
+    """Text and a sign of life. False when the row has ended in the meantime: somebody else stopped it."""
+    unfinished = Generation.objects.filter(pk=generation_id, status__in=Generation.UNFINISHED)
+    return unfinished.update(text=text, seq=len(text), beat=timezone.now()) == 1
 
 
 def finish_generation(generation_id: UUID, status: str, *, text: str, **fields: Any) -> bool:
     """Move to an end state, once: of two that try, the row takes the first. The message gets its final text."""
+    return _finish(Generation.objects.filter(pk=generation_id), status, text, **fields)
+
+
+def _finish(row: QuerySet[Generation], status: str, text: str, **fields: Any) -> bool:
     sources = [source for source, ends in Generation.TRANSITIONS.items() if status in ends]
     now = timezone.now()
     # One transaction: a reader must never see a finished answer whose message still lacks its text.
     with transaction.atomic():
-        moved = Generation.objects.filter(pk=generation_id, status__in=sources).update(
+        generation = row.filter(status__in=sources).values("pk", "message_id").first()
+        moved = generation is not None and row.filter(status__in=sources).update(
             status=status, text=text, seq=len(text), finished_at=now, beat=now, **fields
         )
-        if moved:
-            Message.objects.filter(generation__pk=generation_id).update(text=text)
-            Conversation.objects.filter(messages__generation__pk=generation_id).update(updated_at=now)
-    return moved == 1
+        if generation is None or not moved:
+            return False
+        Message.objects.filter(pk=generation["message_id"]).update(text=text)
+        Conversation.objects.filter(messages=generation["message_id"]).update(updated_at=now)
+    return True
 
 
-def save_progress(generation_id: UUID, text: str) -> None:
-    Generation.objects.filter(pk=generation_id, status=Generation.Status.RUNNING).update(
-        text=text, seq=len(text), beat=timezone.now()
+def interrupt_silent(silent_since: datetime) -> int:
+    """End the answers whose writer gave no sign of life since then; their text so far is kept."""
+    silent = Generation.objects.filter(status__in=Generation.UNFINISHED).filter(
+        Q(beat__lt=silent_since) | Q(beat__isnull=True, created_at__lt=silent_since)
     )
-
-
-def touch(generation_ids: Iterable[UUID]) -> None:
-    """A sign of life for answers that wait in the engine's queue."""
-    Generation.objects.filter(pk__in=list(generation_ids), status__in=Generation.UNFINISHED).update(beat=timezone.now())
-
-
-def list_page(user: User, *, query: str = "", before: datetime | None = None) -> tuple[list[Conversation], datetime | None]:
-    """The newest conversations, and the cursor of the next page or None."""
-    rows = mine(user).annotate(
-        answering=Exists(
-            Generation.objects.filter(
-                message__conversation=OuterRef("pk"), status__in=Generation.UNFINISHED
-            )
+    # The beat is compared again in the update: a writer that comes back in between wins.
+    return sum(
+        _finish(
+            Generation.objects.filter(pk=row.pk, beat=row.beat) if row.beat else silent.filter(pk=row.pk),
+            Generation.Status.INTERRUPTED,
+            row.text,
+            error_code="lost",
         )
+        for row in silent.only("pk", "beat", "text")
     )
-    if query.strip():
-        matches = Message.objects.filter(conversation=OuterRef("pk"), text__icontains=query.strip())
-        rows = rows.filter(Q(title__icontains=query.strip()) | Exists(matches))
+
+
+def list_page(
+    user: User, *, query: str = "", before: datetime | None = None
+) -> tuple[list[Conversation], datetime | None]:
+    """The newest conversations, each with `answering`, and the cursor of the next page or None."""
+    unfinished = Generation.objects.filter(message__conversation=OuterRef("pk"), status__in=Generation.UNFINISHED)
+    rows = mine(user).annotate(answering=Exists(unfinished))
+    wanted = query.strip()
+    if wanted:
+        matches = Message.objects.filter(conversation=OuterRef("pk"), text__icontains=wanted)
+        rows = rows.filter(Q(title__icontains=wanted) | Exists(matches))
     if before is not None:
         rows = rows.filter(updated_at__lt=before)
     page = list(rows.order_by("-updated_at")[: PAGE_SIZE + 1])

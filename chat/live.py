@@ -1,35 +1,31 @@
 """The answers that this web process is writing: one task and one append-only buffer an answer.
 
-An answer belongs to the process, never to a socket: sockets only follow it with a cursor of their own, so a closed
-tab ends nothing and a slow one gets fewer, longer deltas. The row is saved every half second; an answer of another
-process, or of before a restart, is followed by reading its row.
+An answer belongs to the process, never to a socket: sockets only follow it (`following.py`), so a closed tab ends
+nothing. The row is saved every half second; it has the last word, because another process may stop this answer there.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
-import time
-from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
 from uuid import UUID
 
 import structlog
+from django.db import DatabaseError
 from django.utils import timezone
 
-from chat import conversations
+from chat import conversations, metrics
 from chat.database import run_in_thread
 from chat.models import Generation
-from chat.protocol import Done, Outgoing
 from training import serving
 
 log = structlog.get_logger(__name__)
 
 SAVE_SECONDS = 0.5
-POLL_SECONDS = 0.5
-# A stopped answer's task must end within this even when the engine hangs.
+# A stopped answer's task must end within this even when the engine or the database hangs.
 STOP_SECONDS = 5.0
 
 Status = Generation.Status
@@ -55,13 +51,13 @@ class Answer:
     job: Job
     text: str = ""
     status: str = Status.QUEUED
-    ahead: int = 0
-    error: str = ""
+    ahead: int | None = None  # known once the engine has told
     error_code: str = ""
+    error: str = ""
     seen_chars: int | None = None
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
-    first_token_at: Any = None
+    first_token_at: datetime | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
 
@@ -73,18 +69,9 @@ class Answer:
         self.changed.set()
         self.changed = asyncio.Event()
 
-
-def done_frame(generation_id: UUID, status: str, text: str, error: str) -> Done:
-    frame = Done(
-        type="done",
-        generation=str(generation_id),
-        status=status,
-        chars=len(text),
-        hash=conversations.text_hash(text),
-    )
-    if error:
-        frame["error"] = error
-    return frame
+    async def wait_for_end(self) -> None:
+        while not self.ended:
+            await self.changed.wait()
 
 
 class RunManager:
@@ -92,6 +79,9 @@ class RunManager:
 
     def __init__(self) -> None:
         self._answers: dict[UUID, Answer] = {}
+
+    def get(self, generation_id: UUID) -> Answer | None:
+        return self._answers.get(generation_id)
 
     @property
     def running(self) -> list[UUID]:
@@ -111,37 +101,40 @@ class RunManager:
         answer = self._answers.get(generation_id)
         if answer is None or answer.task is None or answer.ended:
             return False
-        answer.seen_chars = seen_chars
-        answer.task.cancel()
-        with suppress(TimeoutError, asyncio.CancelledError):
-            await asyncio.wait_for(asyncio.shield(answer.task), STOP_SECONDS)
+        if answer.seen_chars is None:
+            answer.seen_chars = seen_chars
+            answer.task.cancel()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(answer.wait_for_end(), STOP_SECONDS)
         return True
 
     async def shutdown(self) -> None:
         """Save every answer as interrupted: the process is going away."""
-        tasks = [answer.task for answer in self._answers.values() if answer.task and not answer.task.done()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        open_answers = [answer for answer in self._answers.values() if not answer.ended]
+        for answer in open_answers:
+            if answer.task is not None:
+                answer.task.cancel()
+        waits = [asyncio.wait_for(answer.wait_for_end(), STOP_SECONDS) for answer in open_answers]
+        await asyncio.gather(*waits, return_exceptions=True)
 
     # Writing --------------------------------------------------------------------------------------------------
 
     async def _write(self, answer: Answer) -> None:
-        structlog.contextvars.bind_contextvars(
-            request_id=answer.job.request.request_id, generation=str(answer.job.generation_id)
-        )
+        structlog.contextvars.bind_contextvars(request_id=answer.job.request.request_id)
         saver = asyncio.create_task(self._save_often(answer))
         status: str = Status.INTERRUPTED
         try:
             status = await self._pump(answer)
         except asyncio.CancelledError:
-            status = Status.INTERRUPTED if answer.seen_chars is None else Status.STOPPED
+            if answer.seen_chars is not None:
+                status = Status.STOPPED
+            else:
+                answer.error_code = "lost"
         except serving.EngineError as error:
-            status = Status.INTERRUPTED if answer.token_ids else Status.FAILED
-            answer.error, answer.error_code = str(error), error.code
-        except Exception:
+            status = self._broken(answer, error)
+        except Exception as error:  # whatever it was, the row must end and the person be told
             log.exception("answer failed")
-            status, answer.error_code = Status.FAILED, "internal"
+            status, answer.error, answer.error_code = Status.FAILED, repr(error), "internal"
         finally:
             saver.cancel()
             await asyncio.shield(self._finish(answer, status))
@@ -153,14 +146,22 @@ class RunManager:
                     case serving.Queued(ahead=ahead):
                         answer.ahead = ahead
                     case serving.Started():
-                        await run_in_thread(conversations.begin_generation, answer.job.generation_id)
-                        answer.status = Status.RUNNING
+                        await self._begin(answer)
                     case serving.Delta():
+                        # An engine that is not ours sends no `started`.
+                        await self._begin(answer)
                         self._grow(answer, event)
                     case serving.Finished(reason=reason):
+                        await self._begin(answer)
                         return Status.LENGTH if reason == "length" else Status.COMPLETED
                 answer.tell()
+        answer.error_code = "engine_lost"
         return Status.INTERRUPTED
+
+    async def _begin(self, answer: Answer) -> None:
+        if answer.status == Status.QUEUED:
+            await run_in_thread(conversations.begin_generation, answer.job.generation_id)
+            answer.status = Status.RUNNING
 
     def _grow(self, answer: Answer, delta: serving.Delta) -> None:
         if answer.first_token_at is None:
@@ -169,92 +170,76 @@ class RunManager:
         answer.token_ids += delta.token_ids
         answer.logprobs += delta.logprobs or []
 
+    def _broken(self, answer: Answer, error: serving.EngineError) -> str:
+        log.warning("engine failed", cause=str(error), code=error.code, tokens=len(answer.token_ids))
+        answer.error = str(error)
+        if answer.token_ids:
+            answer.error_code = "engine_lost"
+            return Status.INTERRUPTED
+        answer.error_code = _KINDS.get(type(error), "engine_refused")
+        return Status.FAILED
+
     async def _save_often(self, answer: Answer) -> None:
         while True:
             await asyncio.sleep(SAVE_SECONDS)
-            if answer.status == Status.RUNNING:
-                await run_in_thread(conversations.save_progress, answer.job.generation_id, answer.text)
-            else:
-                await run_in_thread(conversations.touch, [answer.job.generation_id])
+            try:
+                saved = await run_in_thread(conversations.save_progress, answer.job.generation_id, answer.text)
+            except DatabaseError as error:
+                log.warning("answer not saved yet", cause=str(error))
+                continue
+            if not saved and answer.task is not None:
+                # Stopped through another process: that row is final, so there is nothing left to write.
+                answer.task.cancel()
+                return
 
     async def _finish(self, answer: Answer, status: str) -> None:
         if status == Status.STOPPED and answer.seen_chars is not None:
             answer.text = answer.text[: answer.seen_chars]
-        await run_in_thread(
-            conversations.finish_generation,
-            answer.job.generation_id,
-            status,
-            text=answer.text,
-            response_ids=answer.token_ids,
-            response_logprobs=answer.logprobs,
-            seen_chars_at_stop=answer.seen_chars,
-            first_token_at=answer.first_token_at,
-            error=answer.error,
-            error_code=answer.error_code,
-        )
-        answer.status = status
-        answer.tell()
-        log.info("answer ended", status=status, tokens=len(answer.token_ids), chars=len(answer.text))
-        # Followers that come later read the row.
-        self._answers.pop(answer.job.generation_id, None)
+        try:
+            answer.status, answer.text = await run_in_thread(_store, answer, status)
+        except Exception as error:  # a full disk, a locked database: the followers must still be told
+            log.exception("answer not stored")
+            answer.status, answer.error, answer.error_code = Status.INTERRUPTED, repr(error), "internal"
+        finally:
+            # Followers that come later read the row.
+            self._answers.pop(answer.job.generation_id, None)
+            answer.tell()
+        metrics.observe_answer(answer.status, tokens=len(answer.token_ids))
+        log.info("answer ended", status=answer.status, tokens=len(answer.token_ids), chars=len(answer.text))
 
-    # Following ------------------------------------------------------------------------------------------------
 
-    async def follow(self, generation_id: UUID) -> AsyncIterator[Outgoing]:
-        """One snapshot, then deltas, then `done`. The caller has checked whose answer it is."""
-        answer = self._answers.get(generation_id)
-        frames = self._follow_row(generation_id) if answer is None else self._follow_buffer(answer)
-        async with aclosing(frames):
-            async for frame in frames:
-                yield frame
+_KINDS: dict[type[serving.EngineError], str] = {
+    serving.EngineDown: "engine_down",
+    serving.EngineBusy: "engine_busy",
+    serving.EngineRefused: "engine_refused",
+}
 
-    async def _follow_buffer(self, answer: Answer) -> AsyncIterator[Outgoing]:
-        name = str(answer.job.generation_id)
-        cursor = len(answer.text)
-        yield {"type": "snapshot", "generation": name, "seq": cursor, "text": answer.text}
-        ahead: int | None = None
-        started = False
-        while True:
-            changed = answer.changed
-            if answer.status == Status.QUEUED and answer.ahead != ahead:
-                ahead = answer.ahead
-                yield {"type": "queued", "generation": name, "ahead": ahead}
-            if answer.status == Status.RUNNING and not started:
-                started = True
-                yield self._started_frame(answer)
-            text, ended = answer.text, answer.ended
-            if len(text) > cursor:
-                yield {"type": "delta", "generation": name, "from": cursor, "seq": len(text), "text": text[cursor:]}
-                cursor = len(text)
-            if ended:
-                yield done_frame(answer.job.generation_id, answer.status, text, answer.error)
-                return
-            if changed is answer.changed:
-                await changed.wait()
 
-    def _started_frame(self, answer: Answer) -> Outgoing:
-        job = answer.job
-        return {
-            "type": "started",
-            "generation": str(job.generation_id),
-            "model": job.model_name,
-            "prompt_tokens": job.prompt_tokens,
-            "limit": job.limit,
-            "dropped": job.dropped,
-        }
-
-    async def _follow_row(self, generation_id: UUID) -> AsyncIterator[Outgoing]:
-        name = str(generation_id)
-        row = await run_in_thread(Generation.objects.get, pk=generation_id)
-        yield {"type": "snapshot", "generation": name, "seq": len(row.text), "text": row.text}
-        cursor, until = len(row.text), time.monotonic() + 3600
-        while row.status in Generation.UNFINISHED and time.monotonic() < until:
-            await asyncio.sleep(POLL_SECONDS)
-            row = await run_in_thread(Generation.objects.get, pk=generation_id)
-            if len(row.text) > cursor:
-                yield {"type": "delta", "generation": name, "from": cursor, "seq": len(row.text), "text": row.text[cursor:]}
-                cursor = len(row.text)
-        yield done_frame(generation_id, row.status, row.text, row.error)
+def _store(answer: Answer, status: str) -> tuple[str, str]:
+    """Returns the status and text that the row has in the end: another process may have ended it first."""
+    pk = answer.job.generation_id
+    tokens = {
+        "response_ids": answer.token_ids,
+        "response_logprobs": answer.logprobs,
+        "first_token_at": answer.first_token_at,
+    }
+    moved = conversations.finish_generation(
+        pk,
+        status,
+        text=answer.text,
+        seen_chars_at_stop=answer.seen_chars if status == Status.STOPPED else None,
+        finish_reason=status if status in (Status.COMPLETED, Status.LENGTH) else "",
+        error=answer.error,
+        error_code=answer.error_code,
+        **tokens,
+    )
+    if moved:
+        return status, answer.text
+    # The ids stay whole whoever stopped it.
+    Generation.objects.filter(pk=pk).update(**tokens)
+    row = Generation.objects.only("status", "text", "error_code").get(pk=pk)
+    answer.error_code = row.error_code
+    return row.status, row.text
 
 
 manager = RunManager()

@@ -169,6 +169,9 @@ class Presentation(models.Model):
     shown_at = models.DateTimeField(auto_now_add=True)
     revealed_at = models.DateTimeField(null=True, blank=True)
 
+    def __str__(self) -> str:
+        return self.get_mode_display()
+
 
 class Rating(models.Model):
     """One thumb of one person. A change is a new row; the current one is neither superseded nor withdrawn."""
@@ -224,6 +227,9 @@ class Comparison(models.Model):
             ),
         )
 
+    def __str__(self) -> str:
+        return self.get_outcome_display()
+
 
 class Rewrite(models.Model):
     """The answer a person wanted, beside the one it replaces. Append-only."""
@@ -245,6 +251,9 @@ class Rewrite(models.Model):
                 name="one_current_rewrite_per_person",
             ),
         )
+
+    def __str__(self) -> str:
+        return self.new_message.text[:60]
 
 
 class Flag(models.Model):
@@ -268,6 +277,9 @@ class Flag(models.Model):
         verbose_name_plural = _("reports")
         ordering = ("-id",)
 
+    def __str__(self) -> str:
+        return self.get_kind_display()
+
 
 class Consent(models.Model):
     """May this person's ratings and rewrites become training data? The newest row counts; none means no."""
@@ -281,3 +293,6 @@ class Consent(models.Model):
         verbose_name = _("consent")
         verbose_name_plural = _("consents")
         ordering = ("-id",)
+
+    def __str__(self) -> str:
+        return str(_("granted") if self.granted else _("refused"))

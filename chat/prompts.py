@@ -11,7 +11,7 @@ from typing import Any
 
 from chat.models import Message
 from chat.protocol import Params
-from training import storage
+from training import serving, storage
 from training.ml.config import SAMPLING_KNOBS, SamplingConfig
 from training.ml.errors import PromptTooLong
 from training.ml.records import Message as Turn
@@ -55,25 +55,29 @@ def resolve(params: Params, context_length: int) -> SamplingConfig:
     """
     values: dict[str, Any] = {name: knob.default for name, knob in SAMPLING_KNOBS.items()}
     values |= {name: value for name, value in params.model_dump().items() if value is not None}
-    values["top_k"] = int(values["top_k"])
-    values["max_tokens"] = min(int(values["max_tokens"]), int(context_length * ANSWER_SHARE))
-    if values.get("seed") is None:
-        values["seed"] = secrets.randbelow(2**31)
-    return SamplingConfig(**values)
+    values |= {name: int(values[name]) for name in ("top_k", "max_tokens")}
+    values.setdefault("seed", secrets.randbelow(2**31))
+    asked = SamplingConfig(**values)
+    return replace(asked, max_tokens=max(1, min(asked.max_tokens, int(context_length * ANSWER_SHARE))))
 
 
 def build(model: ModelVersion, branch: list[Message], params: Params) -> Prompt:
     """Raises PromptTooLong when even the last question does not fit, BadConfig for a bad setting."""
-    rendering = renderer(model)
-    sampling = resolve(params, model.context_length)
+    # An answer that failed before its first word is no turn.
     spoken = [message for message in branch if message.text.strip()]
     turns = [Turn(role="user" if item.role == Message.Role.USER else "assistant", content=item.text) for item in spoken]
+    return fit(model, turns, [str(message.pk) for message in spoken], resolve(params, model.context_length))
+
+
+def fit(model: ModelVersion, turns: list[Turn], names: list[str], sampling: SamplingConfig) -> Prompt:
+    """As many whole latest turns as fit; `names` are what `dropped` lists. Raises PromptTooLong."""
+    rendering = renderer(model)
     fitted = rendering.fit(turns, max_new=sampling.max_tokens)
     dropped = set(fitted.dropped)
     return Prompt(
         ids=fitted.ids,
         turns=[turn for index, turn in enumerate(turns) if index not in dropped],
-        dropped=[str(spoken[index].pk) for index in fitted.dropped],
+        dropped=[names[index] for index in fitted.dropped],
         sampling=sampling,
         stop_ids=rendering.stop_ids,
         limit=model.context_length,
@@ -89,11 +93,24 @@ def continued(prompt: Prompt, model: ModelVersion, begun: str) -> Prompt:
     ids = [*prompt.ids, *renderer(model).text_ids(begun)]
     room = prompt.limit - len(ids)
     if room < 1:
-        raise PromptTooLong(
-            "The answer already fills the model's window.", tokens=len(ids), limit=prompt.limit
-        )
+        raise PromptTooLong("The answer already fills the model's window.", tokens=len(ids), limit=prompt.limit)
     sampling = replace(prompt.sampling, max_tokens=min(prompt.sampling.max_tokens, room))
     return replace(prompt, ids=ids, sampling=sampling)
+
+
+def request(
+    model: ModelVersion, prompt: Prompt, *, user: str, request_id: str, logprobs: bool
+) -> serving.CompletionRequest:
+    """What the engine is asked; `request_id` makes its log lines part of ours."""
+    return serving.CompletionRequest(
+        model=model.uid,
+        prompt=prompt.ids,
+        sampling=prompt.sampling,
+        stop_token_ids=prompt.stop_ids,
+        logprobs=logprobs,
+        user=user,
+        request_id=request_id,
+    )
 
 
 def template_sha256(model: ModelVersion) -> str:

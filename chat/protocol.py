@@ -11,13 +11,20 @@ import json
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 MAX_FRAME_BYTES = 64 * 1024
 MAX_TEXT_CHARS = 8_000
 MAX_COMMENT_CHARS = 2_000
 
-Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARS)]
+
+def _without_nul(text: str) -> str:
+    # Some databases cannot store it, and nobody types it.
+    return text.replace("\0", "")
+
+
+Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARS), AfterValidator(_without_nul)]
+Comment = Annotated[str, Field(max_length=MAX_COMMENT_CHARS), AfterValidator(_without_nul)]
 
 
 class Command(BaseModel):
@@ -102,7 +109,7 @@ class Rate(Command):
     message: UUID
     value: Literal[1, -1]
     reasons: list[Annotated[str, Field(max_length=40)]] = Field(default=[], max_length=8)
-    comment: str = Field(default="", max_length=MAX_COMMENT_CHARS)
+    comment: Comment = ""
 
 
 class Withdraw(Command):
@@ -126,7 +133,7 @@ class Flag(Command):
     type: Literal["flag"]
     message: UUID
     kind: Literal["spam", "pii", "unsafe", "illegal"]
-    text: str = Field(default="", max_length=MAX_COMMENT_CHARS)
+    text: Comment = ""
 
 
 class GiveConsent(Command):
@@ -143,18 +150,7 @@ class Ping(Command):
 
 
 Incoming = Annotated[
-    Send
-    | Regenerate
-    | Edit
-    | Continue
-    | Resume
-    | Stop
-    | Rate
-    | Withdraw
-    | Rewrite
-    | Flag
-    | GiveConsent
-    | Ping,
+    Send | Regenerate | Edit | Continue | Resume | Stop | Rate | Withdraw | Rewrite | Flag | GiveConsent | Ping,
     Field(discriminator="type"),
 ]
 _INCOMING: TypeAdapter[Incoming] = TypeAdapter(Incoming)

@@ -28,7 +28,7 @@ admin.site.unregister(Group)
 
 
 @admin.register(User)
-class UserAdmin(PlainUserAdmin, ModelAdmin):  # type: ignore[type-arg, misc]
+class UserAdmin(PlainUserAdmin, ModelAdmin):  # type: ignore[type-arg]
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -63,5 +63,5 @@ class UserAdmin(PlainUserAdmin, ModelAdmin):  # type: ignore[type-arg, misc]
 
 
 @admin.register(Group)
-class GroupAdmin(PlainGroupAdmin, ModelAdmin):  # type: ignore[type-arg, misc]
+class GroupAdmin(PlainGroupAdmin, ModelAdmin):
     pass

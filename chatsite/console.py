@@ -39,7 +39,7 @@ class Console:
                 path, maxBytes=KEPT_BYTES, backupCount=3, encoding="utf-8", delay=True
             )
             # A full disk must not fill the terminal with tracebacks.
-            handler.handleError = lambda _record: None  # type: ignore[method-assign]
+            handler.handleError = lambda _record: None  # type: ignore[method-assign, assignment]
             self._handlers[name] = handler
         self._handlers[name].handle(logging.LogRecord(name, logging.INFO, "", 0, line, None, None))
 

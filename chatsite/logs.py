@@ -26,11 +26,18 @@ QUIET_ROUTES = frozenset({"healthz", "readyz", "metrics"})
 
 log = structlog.get_logger("chatsite.requests")
 
+
+def _without_colours(_logger: object, _name: str, event: dict[str, Any]) -> dict[str, Any]:
+    event.pop("color_message", None)  # uvicorn says everything twice
+    return event
+
+
 SHARED_PROCESSORS: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,
     structlog.stdlib.ExtraAdder(),
+    _without_colours,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.StackInfoRenderer(),
 ]

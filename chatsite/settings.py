@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 import dj_database_url
@@ -26,7 +27,8 @@ HEARTBEAT_MAX_AGE_S = 30
 
 # --- basics ----------------------------------------------------------------------------------------------------------
 DEBUG = ENVIRONMENT.debug
-SECRET_KEY = ENVIRONMENT.find_secret_key()
+# Without a stored key every process makes up its own: safe, and of no use to two processes, so `up` stores one first.
+SECRET_KEY = ENVIRONMENT.find_secret_key() or secrets.token_urlsafe(48)
 ALLOWED_HOSTS = ENVIRONMENT.hosts
 ROOT_URLCONF = "chatsite.urls"
 ASGI_APPLICATION = "chatsite.asgi.application"
@@ -127,7 +129,6 @@ HUEY: dict[str, Any] = {
     "results": False,
     "immediate": False,
     "consumer": {
-        "workers": 3,
         "worker_type": "thread",
         "max_delay": 0.5,
         "graceful_signal": "TERM",

@@ -114,9 +114,7 @@ class Attempt:
         for model in others.values():
             missing = [split for split in splits if not evaluations.is_measured(model, dataset, [split])]
             known = canary is not None and evaluations.is_measured(model, dataset, [canary.split])
-            measured = self._measure(
-                storage.model_dir(model.uid), missing, None if known else canary, _tell_nobody
-            )
+            measured = self._measure(storage.model_dir(model.uid), missing, None if known else canary, _tell_nobody)
             figures.append((model, measured))
         return figures
 
@@ -125,12 +123,15 @@ class Attempt:
     ) -> list[Metric]:
         metrics: list[Metric] = []
         if splits:
-            metrics += evaluate(
-                model_dir, self.dataset_dir, splits=splits, on_event=on_event, stopped=self.stopped
-            )
+            metrics += evaluate(model_dir, self.dataset_dir, splits=splits, on_event=on_event, stopped=self.stopped)
         if canary:
             found = evaluate(
-                model_dir, canary.directory, splits=["train"], on_event=_tell_nobody, stopped=self.stopped, generate_limit=0
+                model_dir,
+                canary.directory,
+                splits=["train"],
+                on_event=_tell_nobody,
+                stopped=self.stopped,
+                generate_limit=0,
             )
             metrics += [replace(metric, split=canary.split) for metric in found]
         if self.stopped():
@@ -138,6 +139,11 @@ class Attempt:
         return metrics
 
     def _tell_final(self, event: Event) -> None:
+        """The evaluation counts its own rows; only what it has finished is told, at the run's last step."""
+        if event.kind == "step":
+            if event.data["done"] < event.data["total"]:
+                return
+            event = Event(kind="note", data=event.data | {"code": "measured"})
         self.tell(replace(event, step=self.run.step))
 
     def _publish(self, trained: Path, figures: Figures) -> None:

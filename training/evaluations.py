@@ -1,6 +1,6 @@
 """Figures of models on frozen rows: stored once, never changed, and read back for the gate and the pages.
 
-Knows nothing of how a figure is computed.
+Knows nothing of how a figure is computed, or of what follows from it.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from training import storage
 from training.ml import dataset as datasets
 from training.ml.clean import Recipe
 from training.ml.records import Metric
@@ -50,6 +51,25 @@ def figure(model: ModelVersion, dataset: DatasetVersion | None, split: str, metr
 def is_measured(model: ModelVersion, dataset: DatasetVersion, splits: Sequence[str]) -> bool:
     known = set(Evaluation.objects.filter(model=model, dataset=dataset).values_list("split", flat=True))
     return known.issuperset(splits)
+
+
+def measure(model: ModelVersion, dataset: DatasetVersion) -> None:
+    """Compute and store what is not known yet. Loads torch: for commands and the trainer, never for the web."""
+    from training.ml.evaluate import evaluate
+
+    missing = [split for split in splits_with_rows(dataset) if not is_measured(model, dataset, [split])]
+    if missing:
+        store(
+            model,
+            dataset,
+            evaluate(
+                storage.model_dir(model.uid),
+                storage.dataset_dir(dataset.sha256),
+                splits=missing,
+                on_event=lambda event: None,
+                stopped=lambda: False,
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

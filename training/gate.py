@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from training.models import Activation, Evaluation, ModelVersion
 
 CANARY_PREFIX = "canary"
-HIGHER_IS_BETTER = {"token_accuracy", "sequence_accuracy", "bleu", "preference_accuracy", "margin"}
+HIGHER_IS_BETTER = {"token_accuracy", "sequence_accuracy", "exact_match", "bleu", "preference_accuracy"}
 DECIDING = {"pair": "preference_accuracy", "label": "preference_accuracy"}
 DECIDING_OTHERWISE = "bits_per_byte"
 

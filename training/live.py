@@ -86,12 +86,11 @@ def figures(run: TrainingRun) -> list[dict[str, Any]]:
     """The new model's figures beside its base's, split by split."""
     mine = Evaluation.objects.filter(model__run=run, dataset=run.dataset)
     theirs = {
-        (item.split, item.metric): item.value
-        for item in Evaluation.objects.filter(model=run.base, dataset=run.dataset)
+        (item.split, item.metric): item.value for item in Evaluation.objects.filter(model=run.base, dataset=run.dataset)
     }
     return [
         {
-            "split": split_name(item.split),
+            "split": narration.split_name(item.split),
             "metric": item.metric,
             "value": item.value,
             "low": item.low,
@@ -103,11 +102,17 @@ def figures(run: TrainingRun) -> list[dict[str, Any]]:
     ]
 
 
-def split_name(split: str) -> str:
-    if split.startswith("canary"):
-        return _("Canaries")
+def words() -> dict[str, str]:
+    """The page's script speaks these."""
     return {
-        "test": _("Unseen facts"),
-        "phrasing": _("Unseen phrasings of trained facts"),
-        "validation": _("Validation"),
-    }.get(split, split)
+        "step": _("step"),
+        "loss": _("Training loss"),
+        "validation": _("Validation loss"),
+        "ahead": _("runs go first"),
+        "next": _("goes next"),
+        "attempt": _("attempt"),
+        "offline": _("No connection, trying again …"),
+        "question": _("Question"),
+        "answer": _("Answer"),
+        "reference": _("Wanted"),
+    }

@@ -24,6 +24,18 @@ def _state(data: dict[str, Any]) -> str:
     return f"{device}. {data['why']}" if "why" in data else f"{device}."
 
 
+def split_name(split: str) -> str:
+    """What the rows of a split are to people."""
+    if split.startswith("canary"):
+        return _("canaries")
+    names = {
+        "test": _("unseen facts"),
+        "phrasing": _("unseen phrasings of trained facts"),
+        "validation": _("validation"),
+    }
+    return names.get(split, split)
+
+
 def _started(event: RunEvent) -> str:
     text = _("Started at step %(step)d of %(total)d: %(parameters).1f M parameters, %(tokens)s tokens, %(device)s.")
     return text % {
@@ -57,6 +69,9 @@ def _note(event: RunEvent) -> str:
             return text % {"step": data.get("best_step", event.step)}
         case "no_validation":
             return _("There are no validation rows: the last weights are kept, nothing stops early.")
+        case "measured":
+            text = _("Measured %(count)d rows: %(split)s.")
+            return text % {"count": data.get("total", 0), "split": split_name(str(data.get("split", "")))}
         case "rows_cut":
             text = _("%(cut)d rows were too long and were cut, %(dropped)d had nothing to learn.")
             return text % {"cut": data.get("cut", 0), "dropped": data.get("dropped", 0)}

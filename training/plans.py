@@ -64,18 +64,14 @@ def plan_run(
     return run
 
 
-def plan_values(
-    *, base: ModelVersion, dataset: DatasetVersion, method: str = "", chosen: dict[str, Any]
-) -> Automatic:
+def plan_values(*, base: ModelVersion, dataset: DatasetVersion, method: str = "", chosen: dict[str, Any]) -> Automatic:
     """Every setting of such a run, and why. Raises BadConfig."""
     wanted = _method(dataset, method)
     _check_ready(base, dataset)
     rows, p99 = _rows_and_length(base.uid, dataset.sha256)
     if not rows:
         raise BadConfig(_("This version has no training rows."), field="dataset")
-    facts = DataFacts(
-        rows=rows, p99_tokens=p99, context_length=base.context_length, parameters=base.parameters
-    )
+    facts = DataFacts(rows=rows, p99_tokens=p99, context_length=base.context_length, parameters=base.parameters)
     plan = automatic(wanted, facts, **chosen)
     _check_length(plan.config, base)
     return plan
@@ -88,7 +84,7 @@ def _method(dataset: DatasetVersion, method: str) -> Method:
     if method and method not in known:
         text = _("This method does not learn from rows of this kind; choose one of: %(known)s.")
         raise BadConfig(text % {"known": ", ".join(known)}, field="method")
-    return cast(Method, method) if method else known[0]
+    return cast("Method", method) if method else known[0]
 
 
 def _check_ready(base: ModelVersion, dataset: DatasetVersion) -> None:

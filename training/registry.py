@@ -145,7 +145,7 @@ def add_base(source: Path, *, name: str, note: str = "") -> ModelVersion:
 def _adopt(source: Path, dest: Path) -> None:
     command = [sys.executable, "-m", "training.ml.bundle", "adopt", str(source), str(dest)]
     try:
-        done = subprocess.run(  # noqa: S603  (our own program; the paths are arguments, not code)
+        done = subprocess.run(
             command, cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=ADOPT_TIMEOUT_SECONDS, check=False
         )
     except subprocess.TimeoutExpired as error:

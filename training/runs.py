@@ -46,9 +46,7 @@ class RunRefused(Exception):
 # --- moving a run ---------------------------------------------------------------------------------------------------
 
 
-def advance(
-    run: TrainingRun, to: Status, claim_token: str | None = None, *, why: str = "", **fields: Any
-) -> bool:
+def advance(run: TrainingRun, to: Status, claim_token: str | None = None, /, *, why: str = "", **fields: Any) -> bool:
     """Move a run along TRANSITIONS; False when it is no longer where that is allowed, or another holds the claim.
 
     claim_token: the mover's claim; None for the web, which holds none. `fields` are further columns to set.

@@ -129,9 +129,11 @@ class _Watch:
             self._last_beat = time.monotonic()
 
     def _end(self) -> None:
-        log.info("trainer asked to end", run=self.run.pk, why=self.asked)
-        _signal_group(self.process, signal.SIGKILL if self.asked == "lost" else signal.SIGTERM)
         self._kill_at = time.monotonic() + GRACE_SECONDS
+        # "lost" is also how a finished run looks: its trainer is tidying up and ends by itself.
+        if self.asked != "lost":
+            log.info("trainer asked to end", run=self.run.pk, why=self.asked)
+            _signal_group(self.process, signal.SIGTERM)
 
     def _settle(self, returncode: int) -> None:
         """Write the end that the trainer did not write: it was killed, it could not start, or it ran out of time."""
@@ -151,16 +153,14 @@ class _Watch:
             runs.lose(self.run, self.token, reason)
         else:
             error = _("The trainer ended by itself with exit status %(status)d; its last words are below.")
-            runs.advance(
-                self.run, TrainingRun.Status.FAILED, self.token, error=error % {"status": returncode}
-            )
+            runs.advance(self.run, TrainingRun.Status.FAILED, self.token, error=error % {"status": returncode})
 
 
 def _start(run: TrainingRun) -> subprocess.Popen[bytes]:
     """The trainer in a session of its own; the leash makes the kernel kill it when this thread's process dies."""
     storage.run_dir(run.pk).mkdir(parents=True, exist_ok=True)
     trainer = [sys.executable, "-m", "training.child", str(run.pk), run.claim_token]
-    return subprocess.Popen(  # noqa: S603  (our own program and two values of our own)
+    return subprocess.Popen(
         [sys.executable, "-m", "chatsite.leash", str(os.getpid()), *trainer],
         cwd=settings.BASE_DIR,
         env=os.environ | devices.environment(run.device),

@@ -22,8 +22,9 @@ import os, sys
 from chatsite import supervisor
 from chatsite.supervisor import Program, StartFailed, Supervisor
 
-def program(name, code, grace_s=2.0):
-    return Program(name=name, command=(sys.executable, "-c", code), environment=dict(os.environ), grace_s=grace_s)
+def program(name, code, grace_s=2.0, **more):
+    command = (sys.executable, "-c", code)
+    return Program(name=name, command=command, environment=dict(os.environ), grace_s=grace_s, **more)
 
 def say(name, line):
     print(f"{name}: {line}", flush=True)
@@ -64,7 +65,7 @@ class Running:
         raise AssertionError(f"{text!r} did not come; lines: {self.seen}")
 
     def family(self) -> list[psutil.Process]:
-        return psutil.Process(self.process.pid).children(recursive=True)
+        return list(psutil.Process(self.process.pid).children(recursive=True))
 
     def end(self) -> str:
         output, _ = self.process.communicate(timeout=20)
@@ -121,12 +122,14 @@ def test_a_killed_child_is_started_again_and_the_other_one_is_left_alone():
 
 
 def test_a_program_that_cannot_start_ends_everything_with_one_line():
-    running = Running("run(program('good', SLEEPER), program('bad', 'raise SystemExit(3)'))\nprint('not reached')")
+    running = Running("""
+        run(program('good', SLEEPER), program('bad', 'raise SystemExit(3)', health_url='http://127.0.0.1:9/'))
+        """)
 
     output = running.end()
 
-    # Without a health address a program counts as ready while it lives, so only a health address catches it at once.
-    assert running.process.returncode in (0, 1), output
+    assert running.process.returncode == 1
+    assert output.splitlines()[-1] == "bad ended 3 times while starting. Its last lines are in logs/bad.log."
 
 
 def test_a_deaf_child_is_killed_when_its_grace_is_over():

@@ -18,7 +18,10 @@ from training.models import DatasetVersion, ModelVersion, TrainingRun
 # field -> (label, what it does in one sentence)
 SETTINGS: dict[str, tuple[Promise, Promise]] = {
     "epochs": (_("Epochs"), _("How often every row is seen.")),
-    "learning_rate": (_("Learning rate"), _("How far each step moves the weights; too high forgets, too low learns nothing.")),
+    "learning_rate": (
+        _("Learning rate"),
+        _("How far each step moves the weights; too high forgets, too low learns nothing."),
+    ),
     "batch_size": (_("Batch"), _("Rows a step; larger is calmer and needs more memory.")),
     "max_length": (_("Length"), _("Tokens a row at most; what is longer is cut.")),
     "weight_decay": (_("Weight decay"), _("Pulls weights towards zero, against learning by heart.")),
@@ -105,5 +108,3 @@ class RunForm(forms.Form):
                 name = str(error.facts.get("field", ""))
                 self.add_error(name if name in self.fields else None, error.message)
         return data
-
-

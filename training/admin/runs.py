@@ -91,9 +91,8 @@ class TrainingRunAdmin(ModelAdmin):  # type: ignore[misc]
         run = self.get_object(request, object_id)
         if run is None:
             raise Http404
-        return self._render(
-            request, "run_live.html", title=run.name, run=run, live=live.since(run, 0), settings=_settings(run)
-        )
+        shown = {"live": live.since(run, 0), "words": live.words(), "settings": _settings(run)}
+        return self._render(request, "run_live.html", title=run.name, run=run, **shown)
 
     def _render(self, request: HttpRequest, template: str, **context: Any) -> TemplateResponse:
         facts = {**self.admin_site.each_context(request), "opts": self.opts, **context}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from training.ml.errors import BadModel
-from training.ml.tokenizer import CHAT_TEMPLATE, PLAIN_TEMPLATE, write_tokenizer
+from training.ml.tokenizer import CHAT_TEMPLATE, PLAIN_TEMPLATE
 
 if TYPE_CHECKING:
     from transformers.modeling_utils import PreTrainedModel
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 MANIFEST = "chatsite.json"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
+# Names of transformers' classes that write text from left to right; looked at by name so that no torch is needed.
+CAUSAL = re.compile(r"(ForCausalLM|^(GPT2|OpenAIGPT)LMHeadModel)$")
 Precision = Literal["float32", "bfloat16"]
 Manifest = dict[str, Any]
 
@@ -127,8 +130,7 @@ def publish(source: Path, dest: Path, manifest: Manifest | None = None) -> Manif
         for path in sorted(source.iterdir()):
             if path.is_file() and path.name != MANIFEST:
                 shutil.copyfile(path, draft / path.name)
-        written = write_manifest(draft, **(known | {"name": dest.name} | (manifest or {})))
-    return written
+        return write_manifest(draft, **(known | {"name": dest.name} | (manifest or {})))
 
 
 @contextmanager
@@ -216,7 +218,7 @@ def save_model(
             if (files_from / name).is_file():
                 shutil.copyfile(files_from / name, draft / name)
         dtype = getattr(torch, precision)
-        state = {name: value.detach().to(dtype) for name, value in model.state_dict().items()}
+        state = _cast(model.state_dict(), dtype)
         before = model.config.dtype
         model.config.dtype = dtype
         try:
@@ -226,6 +228,14 @@ def save_model(
         _write_generation_config(draft, files_from)
         Renderer.load(draft)
         return write_manifest(draft, **({"name": dest.name} | facts))
+
+
+def _cast(state: dict[str, Any], dtype: Any) -> dict[str, Any]:
+    """Tensors in another precision; tied ones stay one tensor, else they would be written twice."""
+    done: dict[tuple[int, Any], Any] = {}
+    for value in state.values():
+        done.setdefault((value.data_ptr(), value.shape), value.detach().to(dtype))
+    return {name: done[value.data_ptr(), value.shape] for name, value in state.items()}
 
 
 def _write_generation_config(draft: Path, files_from: Path) -> None:
@@ -269,21 +279,13 @@ def inspect_base(directory: Path) -> dict[str, Any]:
 
 def _require_causal(directory: Path, config: dict[str, Any]) -> None:
     architectures = config.get("architectures") or []
-    if "auto_map" in config and not any(name in _known_architectures() for name in architectures):
-        raise BadModel(f"{directory.name} needs its own Python code to run, which is not allowed here.", file="config.json")
-    if not any(name in _known_architectures() for name in architectures):
+    if not any(CAUSAL.search(name) for name in architectures):
         found = ", ".join(architectures) or "none"
         raise BadModel(
             f"{directory.name} is not a causal language model (architectures: {found}). "
             "A chat base needs one that writes text, such as GPT2LMHeadModel or LlamaForCausalLM.",
             file="config.json",
         )
-
-
-def _known_architectures() -> set[str]:
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-
-    return set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
 
 
 def _require_weights(directory: Path) -> None:

@@ -6,6 +6,7 @@ debris of a killed process and is removed. Knows nothing of losses or data.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -112,7 +113,7 @@ def telling_disk_full(run_dir: Path, parameters: int) -> Iterator[None]:
     except Exception as error:
         free = shutil.disk_usage(run_dir).free
         # safetensors and torch wrap the system's error in their own: only the text is left.
-        if "No space left" in str(error) or "Disk quota" in str(error) or getattr(error, "errno", 0) == 28:
+        if "No space left" in str(error) or "Disk quota" in str(error) or getattr(error, "errno", 0) == errno.ENOSPC:
             raise _full(parameters * BYTES_PER_PARAMETER, free) from error
         raise
 

@@ -159,10 +159,10 @@ def _cleaned(candidates: Iterable[Candidate], kind: Kind, recipe: Recipe, tally:
 def _answer_of(candidate: Candidate) -> str:
     """A short hash of what a single exchange answers; empty for anything else and for answers of a few letters."""
     messages = candidate.body.get("messages", [])
-    turns = [message for message in messages if message["role"] != "system"]
-    if candidate.kind != "dialogue" or len(turns) != 2:
+    roles = [message["role"] for message in messages if message["role"] != "system"]
+    if candidate.kind != "dialogue" or roles != ["user", "assistant"]:
         return ""
-    text = normalise(turns[1]["content"])
+    text = normalise(messages[-1]["content"])
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:24] if len(text) >= _SHORTEST_ANSWER else ""
 
 

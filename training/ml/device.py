@@ -11,7 +11,10 @@ import torch
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """bf16: linear layers compute in bfloat16 (weights stay float32). micro_tokens: tokens, padding included, a pass."""
+    """bf16: linear layers compute in bfloat16, weights stay float32.
+
+    micro_tokens: tokens of one forward pass, padding included.
+    """
 
     device: torch.device
     bf16: bool

@@ -9,17 +9,20 @@ from __future__ import annotations
 import logging
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training.ml import bundle, checkpoints
 from training.ml.config import FitConfig
+from training.ml.errors import BadModel
 from training.ml.records import Event
 from training.ml.render import Renderer
 
 if TYPE_CHECKING:
     from transformers.modeling_utils import PreTrainedModel
 
+    from training.ml.batches import TokenRows
     from training.ml.dataset import FrozenDataset
     from training.ml.loop import Life, OnEvent, Stopped, Supervised
 
@@ -46,10 +49,21 @@ class FitResult:
     seconds: float
 
 
-def fit(
-    config: FitConfig, *, dataset: Path, base: Path, out: Path, on_event: OnEvent, stopped: Stopped
-) -> FitResult:
-    """Run or resume. Raises PipelineError subclasses: BadModel, BadDataset, BadConfig, ParityError, Diverged, DiskFull."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What `fit` was asked for, opened and checked."""
+
+    config: FitConfig
+    frozen: FrozenDataset
+    base: Path
+    renderer: Renderer
+    out: Path
+    tell: OnEvent
+    stopped: Stopped
+
+
+def fit(config: FitConfig, *, dataset: Path, base: Path, out: Path, on_event: OnEvent, stopped: Stopped) -> FitResult:
+    """Run or resume. Raises BadModel, BadDataset, BadConfig, ParityError, Diverged, DiskFull."""
     from training.ml import dataset as datasets
     from training.ml.device import seed_everything
     from training.ml.parity import check_dataset
@@ -57,18 +71,19 @@ def fit(
 
     frozen = datasets.load(dataset)
     check_kind(config.method, frozen.kind)
-    _quiet()
-    out.mkdir(parents=True, exist_ok=True)
     bundle.inspect_base(base)
     renderer = Renderer.load(base)
     check_dataset(renderer, frozen)
+    quiet()
     seed_everything(config.seed)
-    trainer = _build(config, frozen, base, renderer, out, on_event, stopped)
+    out.mkdir(parents=True, exist_ok=True)
+    job = Job(config=config, frozen=frozen, base=base, renderer=renderer, out=out, tell=on_event, stopped=stopped)
+    trainer = _build(job)
     _train(trainer)
-    return _finish(trainer, frozen, base)
+    return _finish(trainer, job)
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Libraries talk through logging only: standard output belongs to the caller."""
     from transformers.utils import logging as transformers_logging
 
@@ -77,61 +92,53 @@ def _quiet() -> None:
     logging.getLogger("accelerate").setLevel(logging.ERROR)
 
 
-def _build(
-    config: FitConfig,
-    frozen: FrozenDataset,
-    base: Path,
-    renderer: Renderer,
-    out: Path,
-    on_event: OnEvent,
-    stopped: Stopped,
-) -> Supervised:
-    if config.method == "dpo":
+def _build(job: Job) -> Supervised:
+    if job.config.method == "dpo":
         from training.ml import preference
 
-        return preference.build(config, frozen, base, renderer, out, on_event, stopped)
-    return _supervised(config, frozen, base, renderer, out, on_event, stopped)
+        return preference.build(job)
+    return _supervised(job)
 
 
-def _supervised(
-    config: FitConfig,
-    frozen: FrozenDataset,
-    base: Path,
-    renderer: Renderer,
-    out: Path,
-    on_event: OnEvent,
-    stopped: Stopped,
-) -> Supervised:
+def _supervised(job: Job) -> Supervised:
     from transformers import TrainingArguments
 
+    from training.ml.answers import SampleWriter
+    from training.ml.batches import Collator
     from training.ml.device import place
     from training.ml.loop import ChatTrainer, Life, arguments
+    from training.ml.rows import records
+
+    train, validation = _token_rows(job)
+    model, placement = load_model(job.base, job.config.dropout), place()
+    life = Life(
+        config=job.config,
+        placement=placement,
+        out=job.out,
+        tell=job.tell,
+        stopped=job.stopped,
+        train=train,
+        validation=validation,
+        collator=partial(Collator, budget=placement.micro_tokens, pad_id=job.renderer.pad_id or 0),
+        parameters=model.num_parameters(),
+        schedule=schedule(job.config, train.lengths),
+        sample=SampleWriter(job.renderer, records(job.frozen, "validation")) if job.config.method == "sft" else None,
+    )
+    args = TrainingArguments(**arguments(job.config, job.out, total=life.total, on_cpu=placement.device.type == "cpu"))
+    return attach_life(ChatTrainer(model=model, args=args), life)
+
+
+def _token_rows(job: Job) -> tuple[TokenRows, TokenRows]:
+    """Training and validation rows; a note says what was cut."""
     from training.ml.rows import cut_note, prepare, require_rows
 
-    length = row_length(config, renderer)
-    train = prepare(renderer, frozen, "train", method=config.method, max_length=length)
+    length = row_length(job.config, job.renderer)
+    prepared = partial(prepare, job.renderer, job.frozen, method=job.config.method, max_length=length)
+    train = prepared("train")
     require_rows(train, "train")
-    validation = prepare(
-        renderer, frozen, "validation", method=config.method, max_length=length, most_tokens=VALIDATION_TOKENS
-    )
-    model = load_model(base, config.dropout)
-    placement = place()
-    life = Life(
-        config=config,
-        placement=placement,
-        out=out,
-        tell=on_event,
-        stopped=stopped,
-        train=train.rows,
-        validation=validation.rows,
-        pad_id=renderer.pad_id or 0,
-        parameters=model.num_parameters(),
-        schedule=schedule(config, train.rows.lengths),
-    )
     if note := cut_note(train, length):
-        on_event(Event(kind="note", data=note))
-    args = TrainingArguments(**arguments(config, out, total=life.total, on_cpu=placement.device.type == "cpu"))
-    return attach_life(ChatTrainer(model=model, args=args), life)
+        job.tell(Event(kind="note", data=note))
+    return train.rows, prepared("validation", most_tokens=VALIDATION_TOKENS).rows
 
 
 def row_length(config: FitConfig, renderer: Renderer) -> int:
@@ -165,7 +172,12 @@ def load_model(base: Path, dropout: float) -> PreTrainedModel:
 
     from training.ml.head import attach, fast_gelu
 
-    settings = AutoConfig.from_pretrained(base, local_files_only=True, trust_remote_code=False)
+    try:
+        settings = AutoConfig.from_pretrained(base, local_files_only=True, trust_remote_code=False)
+    except (ValueError, OSError) as error:
+        raise BadModel(
+            f"{base.name} is of a kind that transformers does not know: {error}.", file="config.json"
+        ) from error
     for name in DROPOUT_FIELDS:
         if hasattr(settings, name):
             setattr(settings, name, dropout)
@@ -209,7 +221,7 @@ def _train(trainer: Supervised) -> None:
         trainer.train(resume_from_checkpoint=str(found[0]) if found else None)  # type: ignore[attr-defined]
 
 
-def _finish(trainer: Supervised, frozen: FrozenDataset, base: Path) -> FitResult:
+def _finish(trainer: Supervised, job: Job) -> FitResult:
     """Bring the best weights back and write `out/model`."""
     life = trainer.life
     model: PreTrainedModel = trainer.model  # type: ignore[attr-defined]
@@ -218,7 +230,7 @@ def _finish(trainer: Supervised, frozen: FrozenDataset, base: Path) -> FitResult
     checkpoints.require_space(life.out, life.parameters, bytes_per_parameter=4)
     with checkpoints.telling_disk_full(life.out, life.parameters):
         if life.schedule.rank == 0:
-            bundle.save_model(model, base, dest, **_facts(life, frozen, base, best))
+            bundle.save_model(model, job.base, dest, **_facts(life, job, best))
     return FitResult(
         model=dest,
         stopped=life.was_stopped,
@@ -244,14 +256,15 @@ def _restore_best(model: PreTrainedModel, life: Life) -> int:
     return best
 
 
-def _facts(life: Life, frozen: FrozenDataset, base: Path, best: int) -> dict[str, Any]:
+def _facts(life: Life, job: Job, best: int) -> dict[str, Any]:
+    base = job.base
     parent = bundle.load_manifest(base) if (base / bundle.MANIFEST).is_file() else {}
     return {
         "parent": parent.get("name", base.name),
         "lineage": {
             "method": life.config.method,
             "config": life.config.to_json(),
-            "dataset": frozen.manifest.get("hash"),
+            "dataset": job.frozen.hash,
             "base_weights": parent.get("hashes", {}).get("weights"),
             "steps": best,
             "tokens": life.progress.tokens,

@@ -6,6 +6,7 @@ Works on any transformers causal model; knows nothing of trainers.
 
 from __future__ import annotations
 
+from functools import wraps
 from typing import Any, cast
 
 import torch
@@ -31,6 +32,7 @@ def attach(model: PreTrainedModel) -> None:
     plain = model.forward
     lean = _is_plain_head(model)
 
+    @wraps(plain)  # generate() and Trainer look at the signature
     def forward(*args: Any, targets: Tensor | None = None, **kwargs: Any) -> Any:
         if targets is None:
             return plain(*args, **kwargs)
@@ -83,7 +85,7 @@ def target_loss(logits: Tensor, labels: Tensor) -> Tensor:
 
     Its backward may run only once.
     """
-    return cast(Tensor, _SummedLoss.apply(logits, _targets(labels)))
+    return cast("Tensor", _SummedLoss.apply(logits, _targets(labels)))
 
 
 @torch.no_grad()

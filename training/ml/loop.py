@@ -12,8 +12,9 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -22,7 +23,7 @@ from transformers.trainer_callback import TrainerCallback, TrainerControl, Train
 from transformers.training_args import TrainingArguments
 
 from training.ml import checkpoints
-from training.ml.batches import Collator, Schedule, Step, TokenRows
+from training.ml.batches import Schedule, Step
 from training.ml.checkpoints import Progress
 from training.ml.config import FitConfig
 from training.ml.device import Placement
@@ -35,6 +36,22 @@ SECONDS_BETWEEN_CHECKPOINTS = 60.0
 
 OnEvent = Callable[[Event], None]
 Stopped = Callable[[], bool]
+
+
+class Rows(Protocol):
+    """What a run learns from: token rows or preference pairs."""
+
+    @property
+    def lengths(self) -> np.ndarray: ...
+
+    @property
+    def tokens(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> int: ...
+
+
 # Called at each evaluation with the model in evaluation mode; gives the data of `sample` events.
 Sampler = Callable[[nn.Module], list[dict[str, Any]]]
 
@@ -50,7 +67,10 @@ class Tally:
     rows: int = 0
     counted_targets: int = 0  # of the steps whose accuracy was counted
     counted_rows: int = 0
-    extra: dict[str, float] = field(default_factory=dict)
+    extra: dict[str, float] = field(default_factory=dict)  # summed over rows
+
+    def add(self, name: str, value: float) -> None:
+        self.extra[name] = self.extra.get(name, 0.0) + value
 
     def figures(self) -> dict[str, float]:
         found = {"loss": self.loss / max(self.targets, 1)}
@@ -69,9 +89,9 @@ class Life:
     out: Path
     tell: OnEvent
     stopped: Stopped
-    train: TokenRows
-    validation: TokenRows
-    pad_id: int
+    train: Rows
+    validation: Rows
+    collator: Callable[[Any], Callable[[list[int]], Step]]
     parameters: int
     schedule: Schedule
     sample: Sampler | None = None
@@ -104,17 +124,13 @@ class Supervised:
 
     # --- data ---
 
-    def collator(self, rows: TokenRows) -> Callable[[list[int]], Step]:
-        life = self.life
-        return Collator(rows, budget=life.placement.micro_tokens, pad_id=life.pad_id)
-
     def get_train_dataloader(self) -> DataLoader[Any]:
         life = self.life
         # A generator of its own: an iterator otherwise draws from torch's global one and dropout would change.
         return DataLoader(
-            life.train,
+            cast("Any", life.train),
             batch_sampler=life.schedule,
-            collate_fn=self.collator(life.train),
+            collate_fn=life.collator(life.train),
             generator=torch.Generator(),
         )
 
@@ -129,7 +145,7 @@ class Supervised:
         for position, micro in enumerate(inputs["micro"]):
             last = position == len(inputs["micro"]) - 1
             with nullcontext() if last else self.accelerator.no_sync(model):  # type: ignore[attr-defined]
-                part = self.micro_loss(model, _moved(micro, life.placement.device), life.window, count_accuracy)
+                part = self.micro_loss(model, _moved(micro, life.placement.device), life.window, count=count_accuracy)
                 (part / scale).backward()
             loss += part.detach()
         value = float(loss) / max(inputs["targets"], 1)
@@ -137,6 +153,7 @@ class Supervised:
             raise _diverged(life.progress.step + 1, value)
         life.window.loss += float(loss)
         life.window.targets += inputs["targets"]
+        life.window.rows += inputs["rows"]
         life.window_tokens += inputs["tokens"]
         life.progress.tokens += inputs["tokens"]
         return loss / max(inputs["targets"], 1)
@@ -149,18 +166,9 @@ class Supervised:
         count = torch.tensor([targets], device=self.life.placement.device)
         return float(self.accelerator.gather(count).sum()) / ranks  # type: ignore[attr-defined]
 
-    def micro_loss(self, model: nn.Module, micro: dict[str, Tensor], tally: Tally, count: bool) -> Tensor:
-        """Summed loss of one micro-batch; adds what it counts to `tally`."""
-        labels = micro["labels"]
-        with self.life.placement.autocast():
-            logits = model(input_ids=micro["input_ids"], targets=labels)
-        if count:
-            hits, exact = count_right(logits, labels)
-            tally.hits += hits
-            tally.exact += exact
-            tally.counted_targets += logits.shape[0]
-            tally.counted_rows += labels.shape[0]
-        return target_loss(logits, labels)
+    def micro_loss(self, model: nn.Module, micro: dict[str, Tensor], tally: Tally, *, count: bool) -> Tensor:
+        """Summed loss of one micro-batch; adds what it counts to `tally`, accuracies only when `count`."""
+        raise NotImplementedError
 
     # --- evaluation ---
 
@@ -170,17 +178,19 @@ class Supervised:
         life, tally = self.life, Tally()
         model: nn.Module = self.model  # type: ignore[attr-defined]
         model.eval()
-        collate = self.collator(life.validation)
+        collate = life.collator(life.validation)
         order = life.validation.lengths.argsort(kind="stable").tolist()
         for start in range(0, len(order), 256):
             step = collate(order[start : start + 256])
             tally.targets += step["targets"]
             tally.rows += step["rows"]
             for micro in step["micro"]:
-                tally.loss += float(self.micro_loss(model, _moved(micro, life.placement.device), tally, True))
+                tally.loss += float(self.micro_loss(model, _moved(micro, life.placement.device), tally, count=True))
         return tally.figures()
 
     def _evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        # Trainer asks once more at the end of an epoch; the last step would be judged and told twice.
+        self.control.should_evaluate = False  # type: ignore[attr-defined]
         figures = self.evaluate() if len(self.life.validation) else {}
         self._judge(figures.get("loss"))
         step = self.life.progress.step
@@ -188,8 +198,7 @@ class Supervised:
             self.life.tell(Event(kind="evaluated", step=step, data=figures))
         if self.life.sample is not None:
             model: nn.Module = self.model  # type: ignore[attr-defined]
-            model.eval()
-            for sample in self.life.sample(model):
+            for sample in self.life.sample(model.eval()):
                 self.life.tell(Event(kind="sample", step=step, data=sample))
         return figures
 
@@ -289,7 +298,19 @@ class Pulse(TrainerCallback):
 
 
 class ChatTrainer(Supervised, Trainer):
-    """Pre-training and supervised fine-tuning."""
+    """Pre-training and supervised fine-tuning: next-token loss on the ids the mask names."""
+
+    def micro_loss(self, model: nn.Module, micro: dict[str, Tensor], tally: Tally, *, count: bool) -> Tensor:
+        labels = micro["labels"]
+        with self.life.placement.autocast():
+            logits = model(input_ids=micro["input_ids"], targets=labels)
+        if count:
+            hits, exact = count_right(logits, labels)
+            tally.hits += hits
+            tally.exact += exact
+            tally.counted_targets += logits.shape[0]
+            tally.counted_rows += labels.shape[0]
+        return target_loss(logits, labels)
 
 
 def arguments(config: FitConfig, out: Path, *, total: int, on_cpu: bool) -> dict[str, Any]:

@@ -22,6 +22,8 @@ from training.ml.records import Message
 from training.ml.template import ChatTemplate, Piece
 
 NO_OWNER = -1
+BATCH_FROM = 64  # texts; for fewer, threads cost more than they bring
+MOST_LAYOUTS = 2000
 CONTEXT_FIELDS = ("n_positions", "max_position_embeddings", "n_ctx", "max_seq_len", "seq_length")
 # UTF-8 has no lone surrogates, but JSON from a browser or a file may hold them.
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -122,6 +124,13 @@ class Renderer:
         """Ids of plain texts for pre-training, each closed by the end mark."""
         return [[*ids, *self.stop_ids[:1]] for ids in self._encode_many(texts)]
 
+    def answer_ids(self, prompt: Sequence[Message], answer: Message) -> list[int]:
+        """The ids of an answer after its prompt, up to and with the last one that is trained (its end mark)."""
+        rendered = self.render([*prompt, answer])
+        start = len(self.prompt_ids(prompt))
+        end = max((index + 1 for index, trained in enumerate(rendered.mask) if trained), default=start)
+        return rendered.ids[start:end]
+
     def text_ids(self, text: str) -> list[int]:
         """Ids of a text as content: special tokens in it are plain text."""
         return self._encode_many([text])[0]
@@ -143,7 +152,7 @@ class Renderer:
             return len(prompts[choice])
 
         # Dropping more never makes a prompt longer, so the first choice that fits can be bisected.
-        best = bisect_left(range(len(choices)), True, key=lambda choice: length(choice) <= limit)
+        best = bisect_left(range(len(choices)), 0, key=lambda choice: limit - length(choice))
         if best == len(choices):
             raise _too_long(length(len(choices) - 1), limit, max_new)
         if best not in prompts:
@@ -173,7 +182,7 @@ class Renderer:
 
     def _encode_many(self, texts: Sequence[str]) -> list[list[int]]:
         clean = [_SURROGATES.sub("\ufffd", text) for text in texts]
-        if len(clean) < 64:
+        if len(clean) < BATCH_FROM:
             return [self._content_tokenizer.encode(text, add_special_tokens=False).ids for text in clean]
         return [item.ids for item in self._content_tokenizer.encode_batch_fast(clean, add_special_tokens=False)]
 
@@ -182,7 +191,7 @@ class Renderer:
         trained.append(0)  # what NO_OWNER points at
         ids: list[int] = []
         mask: list[int] = []
-        for part in self._layout(tuple(message.role for message in messages), prompt):
+        for part in self._layout(tuple(message.role for message in messages), prompt=prompt):
             if part.content == NO_OWNER:
                 ids.extend(part.ids)
                 mask.extend(trained[owner] for owner in part.owners)
@@ -193,10 +202,10 @@ class Renderer:
 
     # --- layout: depends on the roles alone, so it is made once for each sequence of roles ---
 
-    def _layout(self, roles: tuple[str, ...], prompt: bool) -> tuple[_Part, ...]:
+    def _layout(self, roles: tuple[str, ...], *, prompt: bool) -> tuple[_Part, ...]:
         key = (roles, prompt)
         if key not in self._layouts:
-            if len(self._layouts) > 2000:
+            if len(self._layouts) > MOST_LAYOUTS:
                 self._layouts.clear()
             pieces = self.template.pieces(roles, prompt=prompt)
             owned = self.template.has_marks

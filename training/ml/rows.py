@@ -56,8 +56,8 @@ def check_kind(method: Method, kind: str) -> None:
 
 
 def records(dataset: FrozenDataset, split: Split) -> Iterator[Record]:
-    kind = cast(Kind, dataset.kind)
-    return (record_from_body(kind, row.body) for row in dataset.rows(split))
+    kind = cast("Kind", dataset.kind)
+    return (record_from_body(kind, row.body) for row in dataset.iterate(split))
 
 
 def prepare(
@@ -97,7 +97,8 @@ def _render(
 
 def _windows(ids: list[int], size: int) -> Iterator[Rendered]:
     """Everything is a target; a text longer than a row continues in the next row."""
-    for start in range(0, len(ids), size):
+    # A last window of one id would have nothing to predict.
+    for start in range(0, max(len(ids) - 1, 1), size):
         window = ids[start : start + size]
         yield Rendered(ids=window, mask=[1] * len(window))
 

@@ -29,8 +29,8 @@ CAPS: tuple[tuple[str, int], ...] = (
     ("Toyhom", 700_000),
     ("chitchat-dataset", 1_800_000),
 )
-# Text under the GPL stays out, so that nobody has to ask what that means for weights.
-LEFT_OUT_LICENCES = ("GPL",)
+# Text under copyleft licences for programs and manuals stays out, so that nobody has to ask what that means for weights.
+LEFT_OUT_LICENCES = ("GPL", "GFDL")
 QUARTER_SOURCE = "SmileChat"
 LONGEST_ROW_CHARS = 700
 

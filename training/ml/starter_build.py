@@ -7,11 +7,12 @@ Seeds are fixed: the same text, thread count and machine give the same weights. 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from training.ml import bundle, dataset, fit, starter
+from training.ml import bundle, dataset, evaluate, fit, starter, starter_card
 from training.ml.config import FitConfig
 from training.ml.dataset import Candidate
 from training.ml.records import Dialogue, Event, Message
@@ -23,7 +24,7 @@ VOCABULARY = 8_192
 SHAPE: dict[str, int] = {"layers": 4, "heads": 4, "width": 256, "context": 512}  # 5.4 M parameters
 PRETRAINING = FitConfig(
     method="pretrain",
-    epochs=2.5,
+    epochs=2.8,
     learning_rate=1.5e-3,
     batch_size=32,
     max_length=512,
@@ -144,3 +145,35 @@ def _teller(tell: Tell) -> Callable[[Event], None]:
             tell(f"{event.kind} {event.step} {event.data}")
 
     return on_event
+
+
+def publish(model: Path, work: Path, out: Path, tell: Tell) -> None:
+    """Write the tuned model in bfloat16 with its figures and card to `out`, whole or not at all."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    weights = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, local_files_only=True)
+    shutil.rmtree(work / "draft", ignore_errors=True)
+    bundle.save_model(weights, model, work / "draft", precision="bfloat16")
+    tell("evaluating")
+    tuning = work / "datasets" / (work / "tuning.dataset").read_text()
+    metrics = evaluate.evaluate(work / "draft", tuning, splits=("test", "phrasing"))
+    runs = {name: json.loads((work / name / "done").read_text()) for name in ("pretrain", "tune")}
+    contents = json.loads((work / "contents.json").read_text())
+    card = starter_card.write_card(
+        parameters=weights.num_parameters(),
+        contents=contents,
+        runs=runs,
+        metrics=metrics,
+        answers=_answers(work / "draft"),
+    )
+    shutil.rmtree(out, ignore_errors=True)
+    facts = {"lineage": runs, "metrics": [metric.to_json() for metric in metrics], "licence": "MIT"}
+    bundle.publish(work / "draft", out, {"name": "starter", **facts})
+    (out / "README.md").write_text(card, encoding="utf-8")
+    tell(card)
+
+
+def _answers(model: Path) -> list[tuple[str, str]]:
+    prompts = [(Message(role="user", content=question),) for question in starter_card.EXAMPLES]
+    return list(zip(starter_card.EXAMPLES, evaluate.answer(model, prompts), strict=True))

@@ -64,7 +64,9 @@ export class Answer {
   showPanel(panel) {
     this.#panel?.remove();
     this.#panel = panel;
-    if (panel) this.element.append(panel);
+    if (!panel) return;
+    this.element.append(panel);
+    panel.scrollIntoView({ block: "nearest" });
   }
 
   focusThumb(value) {

@@ -83,6 +83,12 @@ export class Chat {
     this.#reloading = setTimeout(() => this.#reload(this.#here), RELOAD_AFTER_MS);
   }
 
+  // A message that the server has added beside another one: read it and open its branch.
+  async show(id) {
+    await this.#reload(this.#here);
+    if (this.message(id)) this.#choose(id);
+  }
+
   entitle(id, title) {
     if (this.#here.id !== id) return;
     this.#here.title = title;
@@ -91,6 +97,7 @@ export class Chat {
 
   redraw() {
     this.#thread.draw(this.#here.tree);
+    this.#parts.follow.stick();
     this.#refreshDock();
   }
 
@@ -178,7 +185,8 @@ export class Chat {
   // Another answer beside `id`, from the start or from where that one ended.
   async #another(type, id) {
     const here = this.#here;
-    const answer = this.#expect(here, here.tree.get(id).parent);
+    const { parent, text } = here.tree.get(id);
+    const answer = this.#expect(here, parent, { text: type === "continue" ? text : "" });
     this.redraw();
     this.#parts.follow.pin();
     try {
@@ -198,7 +206,7 @@ export class Chat {
     try {
       const ack = await this.#parts.line.send("edit", { message: id, text, params: params(), generation });
       here.tree.add({ id: ack.message, parent: here.tree.get(id).parent, role: "user", author: "user", text });
-      this.#adopt(here, null, this.#expect(here, ack.message, generation), ack);
+      this.#adopt(here, null, this.#expect(here, ack.message, { generation }), ack);
       if (this.#here === here) this.#parts.follow.pin();
       return true;
     } catch (refusal) {
@@ -220,21 +228,21 @@ export class Chat {
     api.openBranch(this.#here.id, tree.path().at(-1).id).catch(() => {}); // only what opens first next time
   }
 
-  // An empty answer below `parent`, for frames to fill.
-  #expect(here, parent, generation = uuid()) {
+  // An answer below `parent`, for frames to fill; a continued one begins with the text it goes on from.
+  #expect(here, parent, { generation = uuid(), text = "" } = {}) {
     const answer = {
       id: uuid(),
       parent,
       role: "assistant",
       author: "model",
-      text: "",
+      text,
       isPending: true,
       generation: { id: generation, status: "queued", ahead: null },
       rating: null,
     };
     here.tree.add(answer);
     this.#places.set(generation, { here, id: answer.id });
-    this.#answers.follow(generation);
+    this.#answers.follow(generation, { text });
     return answer;
   }
 

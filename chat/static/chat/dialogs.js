@@ -5,7 +5,7 @@ import { gettext } from "./i18n.js";
 // Shows `content` and resolves with the value of the chosen action, or null after Esc.
 export function ask(title, content, actions) {
   return new Promise((resolve) => {
-    const heading = el("h2", { id: "dialog-title" }, title);
+    const heading = el("h2", { id: "dialog-title", tabindex: "-1" }, title);
     const dialog = el("dialog", { "aria-labelledby": "dialog-title" }, heading, ...content);
     const buttons = actions.map(({ label, kind, value }) =>
       button(label, kind, () => dialog.close(String(value()))),
@@ -17,7 +17,7 @@ export function ask(title, content, actions) {
     });
     document.body.append(dialog);
     dialog.showModal();
-    buttons.at(-1).focus();
+    heading.focus(); // no button is pressed by an Enter that was meant for the page
   });
 }
 

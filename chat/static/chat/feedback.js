@@ -10,7 +10,7 @@ import { toast } from "./toast.js";
 const MAX_COMMENT = 2_000;
 const MAX_TEXT = 8_000;
 
-// `line` is the socket; `host` has: message(id), view(id), redraw(), reload().
+// `line` is the socket; `host` has: message(id), view(id), redraw(), show(id).
 export class Feedback {
   #line;
   #host;
@@ -87,8 +87,9 @@ export class Feedback {
     ]);
     focused?.focus();
     if (!choice) return;
-    site.consent = choice === "yes" ? "granted" : "refused";
-    await this.#told("consent", { granted: choice === "yes" }, "");
+    const ack = await this.#told("consent", { granted: choice === "yes" }, "");
+    if (ack) site.consent = ack.consent;
+    this.#hasAsked = Boolean(ack); // not stored: the next rating asks again
   }
 
   async #told(type, fields, thanks) {
@@ -168,7 +169,7 @@ export class Feedback {
     try {
       if (value && (reasons.length || words)) {
         await this.#line.send("rate", { message: message.id, value, reasons, comment: words });
-        message.rating = { value, reasons, comment: words };
+        this.#host.message(message.id).rating = { value, reasons, comment: words };
       }
       if (text !== null) await this.#rewritten(message.id, text);
     } catch (refusal) {
@@ -180,7 +181,7 @@ export class Feedback {
 
   async #rewritten(id, text) {
     const ack = await this.#line.send("rewrite", { message: id, text });
-    this.#host.reload();
+    await this.#host.show(ack.answer);
     await this.#consent(ack.consent);
   }
 

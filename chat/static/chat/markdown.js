@@ -72,6 +72,9 @@ export function toDom(tokens) {
   return fragment;
 }
 
+// Lets the page answer the person between two pieces of work.
+const breath = () => new Promise((resolve) => setTimeout(resolve));
+
 // Colours finished code blocks; the highlighter is loaded at the first one.
 export async function highlight(root) {
   const codes = [...root.querySelectorAll('pre > code[class*="language-"]')];
@@ -82,6 +85,7 @@ export async function highlight(root) {
     if (!hljs.getLanguage(language) || code.textContent.length > HIGHLIGHT_LIMIT) continue;
     const { value } = hljs.highlight(code.textContent, { language, ignoreIllegals: true });
     code.replaceChildren(purify.sanitize(value, ALLOWED));
+    await breath();
   }
 }
 

@@ -29,7 +29,7 @@ const feedback = new Feedback(line, {
   message: (id) => chat.message(id),
   view: (id) => chat.view(id),
   redraw: () => chat.redraw(),
-  reload: () => chat.reload(),
+  show: (id) => chat.show(id),
 });
 const follow = new Follow(find("#scroll"), find("#jump"));
 const chat = new Chat({ line, composer, sidebar, follow, feedback, showPlace, showMeter, leave: () => go(null, { replace: true }) });
@@ -46,9 +46,9 @@ function go(id, { replace = false } = {}) {
 }
 
 function showPlace({ id, title }) {
-  const name = title || (id ? gettext("New chat") : "");
+  const name = title || gettext("New chat");
   find("#title").textContent = name;
-  document.title = `${name || gettext("Chat")} · Chatsite`;
+  document.title = `${name} · Chatsite`;
   if (id && location.pathname === page.home) history.replaceState(null, "", addressOf(id));
 }
 
@@ -75,7 +75,7 @@ async function refreshState() {
 function showModel() {
   const pill = find("#model");
   pill.hidden = !site.model;
-  if (site.model) find("span", pill).textContent = site.model.name;
+  if (site.model) find("span", pill).textContent = find("span", pill).title = site.model.name;
   const notice = find("#notice");
   if (!site.model) notice.textContent = gettext("No model is active yet. An operator can activate one under “Data and training”.");
   else if (site.training) notice.textContent = gettext("Training is running, so answers may take a little longer.");

@@ -1,11 +1,13 @@
 // One answer on the screen. While it grows, blocks that are complete stay untouched and only the last two are made
-// again, at most 30 times a second; the finished text is rendered once as a whole.
+// again, at most 30 times a second. Only a text whose blocks depend on each other is rendered again as a whole.
 import { blocks, highlight, toDom } from "./markdown.js";
 import { el } from "./dom.js";
 import { count } from "./text.js";
 
 const PAINT_EVERY_MS = 33;
+const REST = 2; // times the cost of a paint: a slow machine paints less often and still answers clicks
 const UNSETTLED_BLOCKS = 2; // a list or a table may still go on, and the blank after it
+const LINK_TARGET = /^ {0,3}\[[^\]]+\]:/m; // a definition at the end changes links above it
 
 export class Prose {
   #onPaint;
@@ -14,7 +16,7 @@ export class Prose {
   #settled = ""; // the part of #painted whose DOM is final for now
   #settledNodes = 0;
   #frame = 0;
-  #paintedAt = 0;
+  #nextPaint = 0;
 
   constructor(onPaint = () => {}) {
     this.#onPaint = onPaint;
@@ -37,42 +39,43 @@ export class Prose {
     this.#frame = 0;
     if (text === this.#painted && !this.element.classList.contains("growing")) return;
     this.element.classList.remove("growing");
-    this.#painted = this.#wanted = text;
-    this.#settled = "";
-    this.#settledNodes = 0;
-    this.element.replaceChildren(toDom(blocks(text)));
+    if (LINK_TARGET.test(text)) this.#settle("");
+    this.#wanted = text;
+    this.#paint(text);
     highlight(this.element);
     this.#onPaint();
   }
 
   #tick(now) {
-    if (now - this.#paintedAt < PAINT_EVERY_MS) {
+    if (now < this.#nextPaint) {
       this.#frame = requestAnimationFrame((later) => this.#tick(later));
       return;
     }
     this.#frame = 0;
-    this.#paintedAt = now;
+    const start = performance.now();
     this.#paint(this.#wanted);
     this.#onPaint();
+    const end = performance.now();
+    this.#nextPaint = Math.max(now + PAINT_EVERY_MS, end + REST * (end - start));
   }
 
   #paint(text) {
-    if (!text.startsWith(this.#settled)) {
-      this.#settled = "";
-      this.#settledNodes = 0;
-    }
+    if (!text.startsWith(this.#settled)) this.#settle("");
     const tokens = blocks(text.slice(this.#settled.length));
     this.#trim();
     const done = tokens.splice(0, Math.max(0, tokens.length - UNSETTLED_BLOCKS));
     const raw = done.map((token) => token.raw).join("");
     this.element.append(toDom(done));
     // marked may rewrite line ends; then the raw text does not join and the blocks are made again next time.
-    if (raw && text.startsWith(raw, this.#settled.length)) {
-      this.#settled += raw;
-      this.#settledNodes = this.element.childNodes.length;
-    }
+    if (raw && text.startsWith(raw, this.#settled.length)) this.#settle(this.#settled + raw);
     this.element.append(toDom(tokens));
     this.#painted = text;
+  }
+
+  // The nodes so far stand for `text` and are not touched again; "" starts over.
+  #settle(text) {
+    this.#settled = text;
+    this.#settledNodes = text ? this.element.childNodes.length : 0;
   }
 
   #trim() {

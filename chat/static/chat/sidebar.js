@@ -27,7 +27,8 @@ export class Sidebar {
   #act;
   #rows = []; // as from the server, newest first
   #next = null;
-  #query = "";
+  #query = ""; // as typed
+  #shownQuery = ""; // as answered
   #open = null;
   #answering = new Set();
   #more = button(gettext("Show more"), "quiet small more-rows", () => this.#extend());
@@ -59,10 +60,24 @@ export class Sidebar {
     const query = this.#query;
     const found = await api.conversations(query);
     if (query !== this.#query) return; // a later search was faster
-    this.#rows = found.conversations;
-    this.#next = found.next;
-    for (const { id, answering } of this.#rows) if (answering) this.#answering.add(id);
+    this.#merge(found, query === this.#shownQuery);
+    this.#shownQuery = query;
     this.#draw();
+  }
+
+  // The newest page again: older rows that were already shown stay below it.
+  #merge({ conversations, next }, isSameQuery) {
+    const newest = new Set(conversations.map((row) => row.id));
+    const last = conversations.at(-1)?.updated_at;
+    const older = isSameQuery && next ? this.#rows.filter((row) => !newest.has(row.id) && row.updated_at < last) : [];
+    this.#rows = [...conversations, ...older];
+    if (!older.length) this.#next = next;
+    for (const { id, answering } of conversations) this.#mark(id, answering);
+  }
+
+  #mark(id, isAnswering) {
+    if (isAnswering) this.#answering.add(id);
+    else this.#answering.delete(id);
   }
 
   open(id) {
@@ -91,8 +106,7 @@ export class Sidebar {
   }
 
   answering(id, isAnswering) {
-    if (isAnswering) this.#answering.add(id);
-    else this.#answering.delete(id);
+    this.#mark(id, isAnswering);
     this.#draw();
   }
 
@@ -127,7 +141,7 @@ export class Sidebar {
     const parts = [];
     let last = null;
     for (const row of this.#rows) {
-      const name = this.#query ? gettext("Found") : group(row.updated_at);
+      const name = this.#shownQuery ? gettext("Found") : group(row.updated_at);
       if (name !== last) parts.push(el("h2", {}, name), el("ul", {}));
       parts.at(-1).append(this.#row(row));
       last = name;

@@ -1,14 +1,15 @@
 // The line to the server: frames out with an answer each, frames in as events. It comes back by itself, and what was
 // not answered is sent again under the same cmd_id, so nothing is lost or done twice.
 //
-// Events: "frame" (detail: the frame), "open", "state" (detail: "open" | "waiting" | "ended"), "refused" after
-// handshakes that fail in a row.
+// Events: "frame" (detail: the frame), "open", "state" (detail: "open" | "waiting" | "ended"), "refused" when
+// the server closes for want of a session, or handshakes fail in a row.
 import { uuid } from "./text.js";
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15_000;
 const PING_EVERY_MS = 25_000;
 const PONG_WITHIN_MS = 8_000;
+const SIGNED_OUT = 4401; // the server's close code
 
 export class Refused extends Error {
   constructor(code, text) {
@@ -80,7 +81,10 @@ export class Line extends EventTarget {
     this.#socket = socket;
     socket.addEventListener("open", () => this.#opened());
     socket.addEventListener("message", (event) => this.#take(JSON.parse(event.data)));
-    socket.addEventListener("close", () => socket === this.#socket && this.#closed());
+    socket.addEventListener("close", ({ code }) => {
+      if (code === SIGNED_OUT) this.#tell("refused");
+      if (socket === this.#socket) this.#closed();
+    });
   }
 
   #opened() {

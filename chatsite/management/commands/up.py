@@ -8,7 +8,6 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -24,7 +23,6 @@ from chatsite.supervisor import Program, StartFailed, Supervisor
 
 # web 6 + worker 11 + engine 5 = 22 s: everything has ended within 25 s of Ctrl-C.
 WEB_GRACE_S, WORKER_GRACE_S, ENGINE_GRACE_S = 6.0, 11.0, 5.0
-SPARE_WORKER_THREADS = 2
 
 
 class Command(BaseCommand):
@@ -135,8 +133,7 @@ def choose_programs(environment: Environment, *, own_engine: bool, worker: bool)
             )
         )
     if worker:
-        threads = str(device_slots() + SPARE_WORKER_THREADS)
-        command = (python, manage, "run_huey", "--workers", threads)
+        command = (python, manage, "run_huey")
         programs.append(Program(name="worker", command=command, environment=told, grace_s=WORKER_GRACE_S))
     web = Program(
         name="web",
@@ -154,11 +151,6 @@ def web_command(environment: Environment, python: str) -> tuple[str, ...]:
     limits = ("--ws-per-message-deflate", "false", "--ws-max-size", "1048576", "--timeout-graceful-shutdown", "5")
     quiet = ("--no-access-log", "--no-server-header")
     return (python, "-m", "uvicorn", "chatsite.asgi:application", *listen, "--ws", "websockets-sansio", *limits, *quiet)
-
-
-def device_slots() -> int:
-    """One training job a GPU, or one on the CPU."""
-    return max(1, len(list(Path("/dev").glob("nvidia[0-9]*"))))
 
 
 def address(environment: Environment) -> str:

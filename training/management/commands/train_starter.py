@@ -37,6 +37,6 @@ class Command(BaseCommand):
             torch.set_num_threads(options["threads"])
         try:
             model = starter_build.build(options["corpus"], STARTER, options["work"], self.stdout.write)
-            starter_build.publish(model, options["work"], STARTER, options["out"], self.stdout.write)
+            starter_build.publish(model, options["work"], options["out"], self.stdout.write)
         except PipelineError as error:
             raise CommandError(error.message) from error

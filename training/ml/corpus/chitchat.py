@@ -47,7 +47,7 @@ def blocks(lines: Iterable[Line | Unreadable]) -> Iterator[list[Line] | Unreadab
 
 def to_dialogue(block: list[Line]) -> tuple[Dialogue, int]:
     """The dialogue and how many turns at its end were left out because nobody answers them (0 or 1)."""
-    if len(block) < 2:
+    if len(block) == 1:
         raise BadRow("lone_utterance")
     if len(block) > MOST_UTTERANCES:
         raise BadRow("dialogue_too_long", limit=MOST_UTTERANCES)

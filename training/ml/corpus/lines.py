@@ -20,6 +20,9 @@ EXCERPT_CHARS = 80
 _HEAD_BYTES = 512 << 10
 _WINDOW_BYTES = 64 << 10
 _WINDOWS = 8
+_ZEROS_OF_UTF16 = 0.02
+# Below this share of decodable lines the encoding is another one; above it single lines are at fault.
+_FEWEST_DECODABLE = 0.5
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"PK\x03\x04", "ZIP, XLSX or DOCX"),
@@ -105,7 +108,7 @@ def _utf16_without_mark(head: bytes) -> str:
     """ASCII characters (braces, quotes, line breaks) leave a zero in every second byte of UTF-16."""
     pairs = max(1, len(head) // 2)
     even, odd = head[::2].count(0) / pairs, head[1::2].count(0) / pairs
-    if max(even, odd) < 0.02 or min(even, odd) > max(even, odd) / 10:
+    if max(even, odd) < _ZEROS_OF_UTF16 or min(even, odd) > max(even, odd) / 10:
         return ""
     return "utf-16-le" if odd > even else "utf-16-be"
 
@@ -139,7 +142,7 @@ def _likelier(pieces: list[bytes]) -> str:
     # UTF-8 first: text that is valid UTF-8 by chance is rare, GB18030 accepts almost anything.
     shares = {encoding: _share_decodable(pieces, encoding) for encoding in ("utf-8", "gb18030")}
     best = max(shares, key=lambda encoding: shares[encoding])
-    if shares[best] < 0.5:
+    if shares[best] < _FEWEST_DECODABLE:
         raise bad_file("unknown_encoding")
     return best
 

@@ -1,0 +1,263 @@
+"""Frozen dataset versions: queued by people, frozen in the background, never changed again.
+
+One at a time, because a split once given is sticky: two freezers at once could give one unit two. Verbs only; the
+caller rings the bell after commit.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypedDict, cast
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import connection, transaction
+from django.db.models import Q, QuerySet, TextField
+from django.db.models.functions import Cast
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from training import claims, storage, wording
+from training.claims import ClaimLost
+from training.ml import clean, dataset
+from training.ml.clean import Recipe as Steps
+from training.ml.dataset import Candidate, FrozenDataset
+from training.ml.errors import PipelineError
+from training.ml.records import SPLITS, Kind, Split
+from training.models import DatasetVersion, Example, Recipe, VersionRow
+
+logger = logging.getLogger(__name__)
+
+_BATCH_ROWS = 2000
+_BEAT_SECONDS = 1.0
+_MARK = "UPDATE training_example SET split = %s, cluster = %s WHERE id = %s"
+
+Status = DatasetVersion.Status
+
+
+class Selection(TypedDict, total=False):
+    """Which approved examples: those of any of these corpora or with any of these tags; all when both are empty."""
+
+    corpora: list[int]
+    tags: list[str]
+
+
+class NotFreezable(PipelineError):
+    """Raised when a version is not in a state for what is asked, or nothing fits its selection."""
+
+    code = "not_freezable"
+
+
+class _SplitsMoved(Exception):
+    """Raised when another freezer gave one of our rows a split in the meantime; the version is frozen again."""
+
+
+# --- choosing -------------------------------------------------------------------------------------------------------
+
+
+def with_tag(rows: QuerySet[Example], tag: str) -> QuerySet[Example]:
+    """The rows that carry a tag."""
+    if connection.features.supports_json_field_contains:
+        return rows.filter(tags__contains=[tag])
+    # SQLite keeps the JSON list as text: the quoted tag is in it as it is written.
+    return rows.alias(tag_text=Cast("tags", TextField())).filter(tag_text__contains=json.dumps(tag))
+
+
+def tags_in_use() -> list[str]:
+    """Every tag of an example, sorted."""
+    lists = Example.objects.exclude(tags=[]).order_by().values_list("tags", flat=True).distinct()
+    return sorted({tag for tags in lists for tag in tags})
+
+
+def chosen(kind: str, selection: Selection) -> QuerySet[Example]:
+    """The approved examples of a kind that a selection means."""
+    rows = Example.objects.filter(kind=kind, status=Example.Status.APPROVED)
+    corpora, tags = selection.get("corpora", []), selection.get("tags", [])
+    if not corpora and not tags:
+        return rows
+    wanted = Q(corpus__in=corpora)
+    for tag in tags:
+        wanted |= Q(pk__in=with_tag(Example.objects.all(), tag).values("pk"))
+    return rows.filter(wanted)
+
+
+def recipe_of(steps: Sequence[str] = clean.DEFAULT.steps) -> Recipe:
+    """The row of a recipe; equal steps share one row."""
+    recipe = Steps(steps=tuple(steps))
+    name = ", ".join(recipe.steps) or "-"
+    defaults = {"steps": recipe.to_json(), "name": name[:120]}
+    return Recipe.objects.get_or_create(sha256=recipe.sha256, defaults=defaults)[0]
+
+
+# --- queueing -------------------------------------------------------------------------------------------------------
+
+
+def queue_freeze(
+    selection: Selection,
+    *,
+    name: str,
+    kind: Kind,
+    owner: User | None,
+    recipe: Recipe | None = None,
+    parent: DatasetVersion | None = None,
+) -> DatasetVersion:
+    """Ask for a version. Raises NotFreezable when no approved example fits."""
+    if not chosen(kind, selection).exists():
+        raise NotFreezable(_("No approved example fits this choice. Approve some examples first."))
+    return DatasetVersion.objects.create(
+        name=name,
+        kind=kind,
+        selection=dict(selection),
+        recipe=recipe or recipe_of(),
+        parent=parent,
+        owner=owner,
+    )
+
+
+def queue_again(version: DatasetVersion) -> None:
+    """Freeze a failed version again. Raises NotFreezable in any other state."""
+    again = DatasetVersion.objects.filter(pk=version.pk, status=Status.FAILED)
+    if again.update(status=Status.QUEUED, error="", report={}) != 1:
+        raise NotFreezable(_("Only a version that failed can be frozen again."))
+
+
+# --- freezing -------------------------------------------------------------------------------------------------------
+
+
+def freeze_queued() -> bool:
+    """Freeze the oldest waiting version; False when none waits or another is being frozen."""
+    version = claims.take(DatasetVersion, working=Status.FREEZING, waiting=Status.QUEUED, alone=True)
+    if version is None:
+        return False
+    try:
+        _freeze(version)
+    except ClaimLost:
+        logger.warning("dataset version %s was taken over by another worker", version.pk)
+    except _SplitsMoved:
+        claims.settle(version, Status.QUEUED)
+    except PipelineError as error:
+        _fail(version, error.facts.get("rule") or error.code, error.facts)
+    except Exception as error:  # whatever broke, the row must say so and the next job must run
+        logger.exception("dataset version %s could not be frozen", version.pk)
+        full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+        _fail(version, "disk_full" if full else "unexpected", {})
+    return True
+
+
+def _fail(version: DatasetVersion, rule: str, facts: dict[str, Any]) -> None:
+    report = {"error": {"rule": rule, "facts": facts}}
+    try:
+        claims.settle(version, Status.FAILED, error=wording.english(rule, facts), report=report)
+    except ClaimLost:
+        logger.warning("dataset version %s was taken over by another worker", version.pk)
+
+
+class _Progress:
+    """Writes where freezing stands, about once a second; the write is also the sign of life."""
+
+    def __init__(self, version: DatasetVersion) -> None:
+        self._version = version
+        self._next = 0.0
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + _BEAT_SECONDS
+        claims.beat(self._version, report={"progress": {"stage": stage, "done": done, "total": total}})
+
+
+def _freeze(version: DatasetVersion) -> None:
+    kind = cast("Kind", version.kind)
+    keys: dict[str, int] = {}
+    known: dict[str, str] = {}
+    wanted = chosen(kind, cast("Selection", version.selection))
+    progress = _Progress(version)
+    progress("read", 0, wanted.count())
+    frozen = dataset.freeze(
+        _candidates(wanted, keys, known),
+        datasets_dir(),
+        kind=kind,
+        recipe=Steps.from_json(version.recipe.steps) if version.recipe else clean.DEFAULT,
+        anchors=_candidates(Example.objects.exclude(split="").exclude(pk__in=wanted.values("pk")), {}, {}),
+        on_progress=progress,
+    )
+    _record(version, frozen, keys, known)
+
+
+def datasets_dir() -> Path:
+    return Path(settings.DATA_DIR) / "datasets"
+
+
+def _candidates(rows: QuerySet[Example], keys: dict[str, int], known: dict[str, str]) -> Iterator[Candidate]:
+    """The rows for freezing; `keys` and `known` are filled with their ids and earlier splits on the way."""
+    columns = ("pk", "source_key", "kind", "body", "group", "split")
+    for pk, key, kind, body, group, split in rows.order_by("pk").values_list(*columns).iterator(_BATCH_ROWS):
+        keys[key] = pk
+        known[key] = split
+        yield Candidate(key=key, kind=cast("Kind", kind), body=body, group=group, split=split)
+
+
+def _record(version: DatasetVersion, frozen: FrozenDataset, keys: dict[str, int], known: dict[str, str]) -> None:
+    """Lineage, sticky splits and the final state, in one transaction: a version is frozen whole or not at all."""
+    with transaction.atomic():
+        claims.beat(version)
+        if _moved(keys, known):
+            raise _SplitsMoved
+        VersionRow.objects.filter(version=version).delete()
+        for split in SPLITS:
+            _record_split(version, frozen, split, keys)
+        claims.settle(
+            version,
+            Status.FROZEN,
+            sha256=frozen.hash,
+            counts=frozen.counts,
+            report=frozen.report,
+            frozen_at=timezone.now(),
+        )
+
+
+def _moved(keys: dict[str, int], known: dict[str, str]) -> bool:
+    now = dict(Example.objects.exclude(split="").values_list("source_key", "split"))
+    return any(now.get(key, "") != known[key] for key in keys)
+
+
+def _record_split(version: DatasetVersion, frozen: FrozenDataset, split: Split, keys: dict[str, int]) -> None:
+    rows = frozen.rows(split)
+    VersionRow.objects.bulk_create(
+        (VersionRow(version=version, example_id=keys[row.key], split=split, row_hash=row.hash) for row in rows),
+        batch_size=_BATCH_ROWS,
+    )
+    # bulk_update builds one CASE a row and takes a minute where this takes a second.
+    with connection.cursor() as cursor:
+        cursor.executemany(_MARK, [(split, row.cluster, keys[row.key]) for row in rows])
+
+
+# --- looking at a frozen version -----------------------------------------------------------------------------------
+
+
+def load(version: DatasetVersion) -> FrozenDataset:
+    """The files of a frozen version. Raises BadDataset when they are damaged or gone."""
+    return dataset.load(storage.dataset_dir(version.sha256))
+
+
+def as_lines(version: DatasetVersion) -> Iterator[str]:
+    """Every row as a line of JSON, with its split and group; what is written can be uploaded again."""
+    frozen = load(version)
+    for split in SPLITS:
+        for row in frozen.iterate(split):
+            line: dict[str, Any] = dict(row.body) | {"split": split}
+            if row.group:
+                line["group"] = row.group
+            yield json.dumps(line, ensure_ascii=False) + "\n"
+
+
+def difference(version: DatasetVersion, other: DatasetVersion) -> dict[str, int]:
+    """How many rows of `version` are not in `other`, how many were, and how many both have."""
+    mine = set(VersionRow.objects.filter(version=version).values_list("row_hash", flat=True))
+    theirs = set(VersionRow.objects.filter(version=other).values_list("row_hash", flat=True))
+    return {"added": len(mine - theirs), "removed": len(theirs - mine), "kept": len(mine & theirs)}
