@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
@@ -64,8 +64,8 @@ async def create_completion(request: HttpRequest, asked: ChatRequest) -> HttpRes
     return StreamingHttpResponse(body, content_type="text/event-stream; charset=utf-8", headers=head)
 
 
-async def _lines(completion: Completion, first: Event | None, rest: AsyncIterator[Event]) -> AsyncIterator[str]:
-    async with aclosing(rest):  # type: ignore[type-var]
+async def _lines(completion: Completion, first: Event | None, rest: AsyncGenerator[Event, None]) -> AsyncIterator[str]:
+    async with aclosing(rest):
         try:
             async for item in completions.chunks(completion, _joined(first, rest)):
                 yield _line(item)

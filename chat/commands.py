@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from django.contrib.auth.models import User
@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from chat import feedback, protocol, replies
 from chat.database import run_in_thread
 from chat.errors import NotYours, Refused
-from chat.protocol import Incoming, Nack, Outgoing
+from chat.protocol import Ack, Incoming, Nack, Outgoing
 
 log = structlog.get_logger(__name__)
 
@@ -57,8 +57,7 @@ async def answer(user: User, command: Incoming) -> Outgoing:
             log.exception("command failed")
             return nack(command.cmd_id, "internal", _("Something went wrong on the server. Try again."))
         log.info("command done")
-    ack: Any = {"type": "ack", "cmd_id": command.cmd_id, **facts}
-    return ack
+    return cast("Ack", {"type": "ack", "cmd_id": command.cmd_id, **facts})
 
 
 def nack(cmd_id: str, code: str, text: str) -> Nack:

@@ -7,7 +7,7 @@ that says its status.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -205,7 +205,7 @@ def _too_long(model: ModelVersion) -> ApiError:
 Event = serving.Delta | serving.Finished
 
 
-async def events(completion: Completion) -> AsyncIterator[Event]:
+async def events(completion: Completion) -> AsyncGenerator[Event, None]:
     """Deltas, then one Finished. Closing it ends the work in the engine. Raises ApiError."""
     tokens = 0
     try:

@@ -195,7 +195,7 @@ def list_page(
         rows = rows.filter(Q(title__icontains=wanted) | Exists(matches))
     if before is not None:
         rows = rows.filter(updated_at__lt=before)
-    page = list(rows.order_by("-updated_at")[: PAGE_SIZE + 1])
+    page: list[Conversation] = list(rows.order_by("-updated_at")[: PAGE_SIZE + 1])
     more = len(page) > PAGE_SIZE
     page = page[:PAGE_SIZE]
     return page, page[-1].updated_at if more else None

@@ -7,7 +7,7 @@ A slow reader gets fewer, longer deltas. The caller has checked whose answer it 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from uuid import UUID
 
@@ -22,7 +22,7 @@ POLL_SECONDS = 0.4
 PACE_SECONDS = 0.03
 
 
-async def follow(manager: RunManager, generation_id: UUID, *, after: int = 0) -> AsyncIterator[Outgoing]:
+async def follow(manager: RunManager, generation_id: UUID, *, after: int = 0) -> AsyncGenerator[Outgoing, None]:
     """`after`: code points that the page already has; 0 asks for a snapshot of everything."""
     answer = manager.get(generation_id)
     frames = _follow_row(generation_id, after) if answer is None else _follow_buffer(answer, after)
@@ -31,14 +31,14 @@ async def follow(manager: RunManager, generation_id: UUID, *, after: int = 0) ->
             yield frame
 
 
-async def _follow_buffer(answer: Answer, after: int) -> AsyncIterator[Outgoing]:
+async def _follow_buffer(answer: Answer, after: int) -> AsyncGenerator[Outgoing, None]:
     name, started = str(answer.job.generation_id), False
     ahead: int | None = None
     yield _first(name, answer.text, after)
     cursor = len(answer.text)
     while True:
         changed, text, ended = answer.changed, answer.text, answer.ended
-        if answer.status == Generation.Status.QUEUED and answer.ahead != ahead:
+        if answer.status == Generation.Status.QUEUED and answer.ahead is not None and answer.ahead != ahead:
             ahead = answer.ahead
             yield {"type": "queued", "generation": name, "ahead": ahead}
         if answer.status == Generation.Status.RUNNING and not started:
@@ -54,7 +54,7 @@ async def _follow_buffer(answer: Answer, after: int) -> AsyncIterator[Outgoing]:
         await changed.wait()
 
 
-async def _follow_row(generation_id: UUID, after: int) -> AsyncIterator[Outgoing]:
+async def _follow_row(generation_id: UUID, after: int) -> AsyncGenerator[Outgoing, None]:
     name = str(generation_id)
     row = await run_in_thread(_read, generation_id)
     yield _first(name, row.text, after)

@@ -34,6 +34,11 @@ class Prompt:
     limit: int
 
     @property
+    def seed(self) -> int:
+        """`resolve` has drawn one where the person had none."""
+        return self.sampling.seed or 0
+
+    @property
     def sha256(self) -> str:
         return hashlib.sha256(json.dumps(self.ids).encode()).hexdigest()
 

@@ -226,7 +226,7 @@ def _make_rows(
         dropped_messages=prompt.dropped,
         params_requested=params.model_dump(exclude_none=True),
         params_resolved=prompt.sampling.to_json(),
-        seed=prompt.sampling.seed,
+        seed=prompt.seed,
         library_versions={"tokenizers": importlib.metadata.version("tokenizers")},
     )
     return generation, prompt

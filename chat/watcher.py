@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -82,7 +82,7 @@ class Watcher:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def news(self, user_id: int, session_key: str) -> AsyncIterator[Outgoing]:
+    async def news(self, user_id: int, session_key: str) -> AsyncGenerator[Outgoing, None]:
         """The frames for one socket, for as long as it is open; `kick` is the last one."""
         self.start()
         listener = Listener(holder=Holder(user_id, session_key))

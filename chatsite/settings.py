@@ -60,9 +60,9 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "chatsite.logs.request_id_middleware",
     "django.middleware.security.SecurityMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
+    "chatsite.logs.request_id_middleware",
     "chatsite.csp.PathPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -219,6 +219,20 @@ SILENCED_SYSTEM_CHECKS: list[str] = []
 LOGGING = logging_config(ENVIRONMENT.log_level)
 
 # --- the admin's look ------------------------------------------------------------------------------------------------
+# The colour of the chat page; one step darker than Tailwind's teal, so that white text on 600 has enough contrast.
+TEAL = {
+    "50": "oklch(98.4% .014 180.7)",
+    "100": "oklch(95.3% .051 180.8)",
+    "200": "oklch(91% .096 180.4)",
+    "300": "oklch(85.5% .138 181.1)",
+    "400": "oklch(70.4% .14 182.5)",
+    "500": "oklch(60% .118 184.7)",
+    "600": "oklch(51.1% .096 186.4)",
+    "700": "oklch(43.7% .078 188.2)",
+    "800": "oklch(38.6% .063 188.4)",
+    "900": "oklch(33% .055 190)",
+    "950": "oklch(27.7% .046 192.5)",
+}
 UNFOLD = {
     "SITE_TITLE": "Chatsite",
     "SITE_HEADER": "Chatsite",
@@ -228,4 +242,5 @@ UNFOLD = {
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_LANGUAGES": True,
+    "COLORS": {"primary": TEAL},
 }

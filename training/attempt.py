@@ -25,7 +25,7 @@ from training.ml.config import FitConfig
 from training.ml.errors import PipelineError
 from training.ml.evaluate import evaluate
 from training.ml.fit import fit
-from training.ml.records import Event, Metric
+from training.ml.records import Event, Metric, Split
 from training.models import ModelVersion, RunEvent, TrainingRun
 
 Status = TrainingRun.Status
@@ -119,7 +119,7 @@ class Attempt:
         return figures
 
     def _measure(
-        self, model_dir: Path, splits: Sequence[str], canary: evaluations.Canaries | None, on_event: Any
+        self, model_dir: Path, splits: Sequence[Split], canary: evaluations.Canaries | None, on_event: Any
     ) -> list[Metric]:
         metrics: list[Metric] = []
         if splits:

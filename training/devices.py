@@ -9,6 +9,7 @@ from pathlib import Path
 
 CPU = "cpu"
 GPUS = Path("/proc/driver/nvidia/gpus")
+SMALL_MACHINE_CORES = 4
 
 
 def _torch_has_cuda() -> bool:
@@ -47,7 +48,7 @@ def cores() -> int:
 
 def trainer_threads(device: str) -> int:
     """CPU threads of the trainer: one on a small machine, where the engine keeps the others; half of a large one."""
-    return 1 if cores() <= 4 else cores() // 2
+    return 1 if cores() <= SMALL_MACHINE_CORES else cores() // 2
 
 
 def environment(device: str) -> dict[str, str]:

@@ -12,11 +12,11 @@ from pathlib import Path
 from training import storage
 from training.ml import dataset as datasets
 from training.ml.clean import Recipe
-from training.ml.records import Metric
+from training.ml.records import Metric, Split
 from training.models import DatasetVersion, Evaluation, Example, ModelVersion
 
 # What an end-of-run evaluation looks at: unseen facts, and unseen phrasings of facts that were trained.
-FINAL_SPLITS = ("test", "phrasing")
+FINAL_SPLITS: tuple[Split, ...] = ("test", "phrasing")
 # Approved dialogues with this tag are what no new model may get worse at.
 CANARY = "canary"
 
@@ -40,7 +40,7 @@ def store(model: ModelVersion, dataset: DatasetVersion, metrics: Iterable[Metric
     Evaluation.objects.bulk_create(rows, ignore_conflicts=True)
 
 
-def splits_with_rows(dataset: DatasetVersion, wanted: Sequence[str] = FINAL_SPLITS) -> list[str]:
+def splits_with_rows(dataset: DatasetVersion, wanted: Sequence[Split] = FINAL_SPLITS) -> list[Split]:
     return [split for split in wanted if dataset.counts.get(split)]
 
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext as _
 
@@ -84,7 +84,7 @@ def _method(dataset: DatasetVersion, method: str) -> Method:
     if method and method not in known:
         text = _("This method does not learn from rows of this kind; choose one of: %(known)s.")
         raise BadConfig(text % {"known": ", ".join(known)}, field="method")
-    return cast("Method", method) if method else known[0]
+    return method if method in known else known[0]
 
 
 def _check_ready(base: ModelVersion, dataset: DatasetVersion) -> None:

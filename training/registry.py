@@ -143,7 +143,7 @@ def add_base(source: Path, *, name: str, note: str = "") -> ModelVersion:
 
 
 def _adopt(source: Path, dest: Path) -> None:
-    command = [sys.executable, "-m", "training.ml.bundle", "adopt", str(source), str(dest)]
+    command = [sys.executable, "-m", "training.adopter", str(source), str(dest)]
     try:
         done = subprocess.run(
             command, cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=ADOPT_TIMEOUT_SECONDS, check=False
@@ -244,7 +244,7 @@ def _check_still_active(seen: ModelVersion | None) -> None:
 
 
 def _in_atomic() -> bool:
-    return transaction.get_connection().in_atomic_block
+    return bool(transaction.get_connection().in_atomic_block)
 
 
 def _stale() -> StaleActivation:

@@ -154,7 +154,7 @@ def busy_devices() -> set[str]:
 def _take(run: TrainingRun, worker: str, device: str) -> bool:
     now = timezone.now()
     token = uuid.uuid4().hex
-    taken = {"claim_token": token, "worker": worker, "device": device, "beat": now}
+    taken: dict[str, Any] = {"claim_token": token, "worker": worker, "device": device, "beat": now}
     try:
         return advance(run, Status.RUNNING, **taken, started_at=Coalesce(F("started_at"), now))
     except IntegrityError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, Self
@@ -141,7 +141,7 @@ class EngineClient:
     async def aclose(self) -> None:
         await self._http.aclose()
 
-    async def stream(self, request: CompletionRequest) -> AsyncIterator[Event]:
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[Event, None]:
         """The answer as it is written. Closing the iterator (use `aclosing`) ends it in the engine too.
 
         Raises EngineDown, EngineBusy or EngineRefused, also in mid-answer.
@@ -189,7 +189,7 @@ def _headers(secret: str) -> dict[str, str]:
     return {"authorization": f"Bearer {secret}"} if secret else {}
 
 
-async def _events(response: httpx.Response) -> AsyncIterator[Event]:
+async def _events(response: httpx.Response) -> AsyncGenerator[Event, None]:
     """Ends with Finished, or raises EngineDown: an answer without its end is a broken one."""
     finished = False
     async for line in response.aiter_lines():
@@ -298,7 +298,7 @@ def _address() -> Address:
 
 def engine() -> EngineClient:
     """The client of the running event loop, made at its first use. Raises EngineDown when no engine is known."""
-    global _client, _client_key  # noqa: PLW0603  (connections belong to one loop)
+    global _client, _client_key
     key = (asyncio.get_running_loop(), _address())
     if _client is None or _client_key != key:
         _client, _client_key = EngineClient(*key[1]), key
@@ -307,7 +307,7 @@ def engine() -> EngineClient:
 
 async def close() -> None:
     """Give this loop's connections back."""
-    global _client, _client_key  # noqa: PLW0603
+    global _client, _client_key
     client, _client, _client_key = _client, None, None
     if client is not None:
         await client.aclose()

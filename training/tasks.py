@@ -47,8 +47,9 @@ def stop_trainers() -> None:
 
 
 def ring_runs() -> None:
-    transaction.on_commit(lambda: look_for_runs())
+    # Robust: where the queue cannot be written, the row still waits, and `look_again` finds it.
+    transaction.on_commit(look_for_runs, robust=True)
 
 
 def ring_data() -> None:
-    transaction.on_commit(lambda: look_for_data())
+    transaction.on_commit(look_for_data, robust=True)

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO
 
 import structlog
@@ -172,10 +172,8 @@ def _start(run: TrainingRun) -> subprocess.Popen[bytes]:
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, number)
-    except ProcessLookupError:
-        pass
 
 
 @contextmanager
@@ -193,5 +191,5 @@ def _engine_gives_way(device: str) -> Iterator[None]:
 def _set_engine_threads(count: int) -> None:
     try:
         serving.set_threads(count)
-    except serving.EngineDown as error:
+    except serving.EngineError as error:
         log.info("engine threads not set", count=count, cause=str(error))

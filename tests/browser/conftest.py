@@ -1,17 +1,25 @@
-"""A real browser. Module-scoped: a longer life would take the event loop from the async tests that come later."""
+"""A real browser and a real site: uvicorn on a data directory of its own, with the scripted engine behind it."""
 
 from __future__ import annotations
 
 import os
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-# Playwright keeps an event loop in the test's thread, where Django would refuse the ORM.
-os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+from tests.browser.seed import PASSWORD
+from tests.scripted_engine import SECRET, ScriptedEngine, running
 
+ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = os.environ.get("CHATSITE_TEST_CHROMIUM", "/usr/bin/chromium")
 FLAGS = (
     "--headless=new",
@@ -23,8 +31,67 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+START_SECONDS = 120
+expect.set_options(timeout=20_000)
+
+# Playwright keeps an event loop in the test's thread, where Django would refuse the ORM.
+os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 
 
+@dataclass(frozen=True)
+class Site:
+    url: str
+    engine: ScriptedEngine
+    cookies: dict[str, Any] = field(default_factory=dict)  # name -> the session of who has signed in already
+
+
+@pytest.fixture(scope="session")
+def running_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    data = tmp_path_factory.mktemp("site")
+    with running(ScriptedEngine()) as engine, socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        port = reserved.getsockname()[1]
+        reserved.close()
+        environment = os.environ | {
+            "CHATSITE_DATA_DIR": str(data),
+            "CHATSITE_ENGINE_URL": engine.url,
+            "CHATSITE_ENGINE_SECRET": SECRET,
+            "CHATSITE_SECRET_KEY": "only for tests, and long enough for the check",
+            "DJANGO_SETTINGS_MODULE": "chatsite.settings",
+            "OMP_NUM_THREADS": "1",
+        }
+        subprocess.run([sys.executable, "-m", "tests.browser.seed"], cwd=ROOT, env=environment, check=True)
+        command = [sys.executable, "-m", "uvicorn", "chatsite.asgi:application", "--port", str(port)]
+        command += ["--ws", "websockets-sansio", "--log-level", "warning", "--timeout-graceful-shutdown", "2"]
+        web = subprocess.Popen(command, cwd=ROOT, env=environment)
+        try:
+            _wait_for(f"http://127.0.0.1:{port}/healthz")
+            yield Site(url=f"http://127.0.0.1:{port}", engine=engine)
+        finally:
+            web.terminate()
+            web.wait(15)
+
+
+def _wait_for(address: str) -> None:
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until:
+        try:
+            if httpx.get(address).is_success:
+                return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    raise TimeoutError(address)
+
+
+@pytest.fixture
+def site(running_site: Site) -> Iterator[Site]:
+    """The engine forgets the script of the test before; nothing of this test's stays held."""
+    vars(running_site.engine).update(vars(ScriptedEngine(url=running_site.engine.url)))
+    yield running_site
+    running_site.engine.release()
+
+
+# Module-scoped: a longer life would take the event loop from the async tests that come later.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
@@ -39,7 +106,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
     contexts, problems = [], []
 
     def opened(**options: Any) -> Page:
-        context = browser.new_context(**({"locale": "zh-CN"} | options))
+        context = browser.new_context(**({"locale": "en-US"} | options))
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: problems.append(str(error)))
@@ -55,3 +122,26 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
 @pytest.fixture
 def page(open_page: Callable[..., Page]) -> Page:
     return open_page()
+
+
+@pytest.fixture
+def sign_in(site: Site) -> Callable[[Page, str], Page]:
+    def signed_in(page: Page, name: str) -> Page:
+        if name in site.cookies:
+            page.context.add_cookies(site.cookies[name])
+            page.goto(site.url)
+        else:
+            page.goto(f"{site.url}/accounts/login/")
+            page.fill("[name=login]", name)
+            page.fill("[name=password]", PASSWORD)
+            page.click("form.stack [type=submit]")
+        expect(page.locator("body")).to_have_attribute("data-ready", "1")
+        site.cookies[name] = page.context.cookies()
+        return page
+
+    return signed_in
+
+
+@pytest.fixture
+def alice(page: Page, sign_in: Callable[[Page, str], Page]) -> Page:
+    return sign_in(page, "alice")

@@ -59,7 +59,7 @@ class Tab:
 
     async def send(self, text: str, **fields: Any) -> Frame:
         """A question in a new conversation; returns the ack."""
-        plain = {"conversation": None, "parent": None, "generation": str(uuid.uuid4()), "params": {}}
+        plain: Frame = {"conversation": None, "parent": None, "generation": str(uuid.uuid4()), "params": {}}
         return await self.ask("send", text=text, **(plain | fields))
 
     async def until(self, wanted: Any) -> Frame:

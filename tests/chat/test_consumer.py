@@ -10,7 +10,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 
-from chat import live
+from chat import conversations, live
 from chat.conversations import text_hash
 from chat.models import Conversation, Generation, Message
 from tests.chat.conftest import Connect, MakeModel
@@ -125,7 +125,13 @@ async def test_started_names_the_version_and_the_room_in_its_window(
 async def test_the_same_command_twice_gets_the_same_answer_and_one_generation(
     connect: Connect, ada: User, model: ModelVersion, engine: ScriptedEngine
 ) -> None:
-    frame = {"conversation": None, "parent": None, "text": "Hello", "params": {}, "generation": str(uuid.uuid4())}
+    frame: dict[str, Any] = {
+        "conversation": None,
+        "parent": None,
+        "text": "Hello",
+        "params": {},
+        "generation": str(uuid.uuid4()),
+    }
     tab = await connect(ada)
     first = await tab.ask("send", cmd_id="one", **frame)
 
@@ -156,8 +162,9 @@ async def test_without_a_model_a_question_is_refused_in_words(
         ({"text": "Hello", "params": {"temperature": 9}}, "bad_setting"),
     ],
 )
+@pytest.mark.usefixtures("model", "engine")
 async def test_what_cannot_be_asked_leaves_nothing_behind(
-    connect: Connect, ada: User, model: ModelVersion, engine: ScriptedEngine, fields: dict[str, Any], code: str
+    connect: Connect, ada: User, fields: dict[str, Any], code: str
 ) -> None:
     tab = await connect(ada)
 
@@ -391,7 +398,7 @@ async def test_an_answer_stopped_through_another_process_ends_here(
     await tab.until_text(ack["generation"], "一二三")
     row = await stored(ack["generation"])
 
-    await sync_to_async(live.conversations.finish_generation)(row.pk, "stopped", text="一", seen_chars_at_stop=1)
+    await sync_to_async(conversations.finish_generation)(row.pk, "stopped", text="一", seen_chars_at_stop=1)
     done = await tab.done(ack["generation"])
 
     assert (done["status"], done["chars"]) == ("stopped", 1)
@@ -525,14 +532,9 @@ FOREIGN: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("type", "fields"), FOREIGN)
+@pytest.mark.usefixtures("model", "engine")
 async def test_another_persons_ids_are_not_there(
-    connect: Connect,
-    ada: User,
-    ben: User,
-    model: ModelVersion,
-    engine: ScriptedEngine,
-    type: str,
-    fields: dict[str, Any],
+    connect: Connect, ada: User, ben: User, type: str, fields: dict[str, Any]
 ) -> None:
     theirs = await connect(ada)
     ids = await theirs.send("Hello")

@@ -26,7 +26,14 @@ def prompts(*lengths: int, seed: int = 0) -> list[list[int]]:
 
 def expected(model: PreTrainedModel, prompt: list[int], count: int) -> list[int]:
     ids = torch.tensor([prompt])
-    whole = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=count, do_sample=False, eos_token_id=None, pad_token_id=0)
+    whole = model.generate(
+        ids,
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=count,
+        do_sample=False,
+        eos_token_id=None,
+        pad_token_id=0,
+    )
     return whole[0, len(prompt) :].tolist()
 
 
@@ -50,7 +57,9 @@ def test_log_probabilities_are_the_models_own(model: PreTrainedModel):
 
     whole = torch.tensor([prompt + answer.ids])
     logits = model(input_ids=whole).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
-    assert answer.logprobs == pytest.approx(logits.gather(1, torch.tensor(answer.ids)[:, None])[:, 0].tolist(), abs=1e-3)
+    assert answer.logprobs == pytest.approx(
+        logits.gather(1, torch.tensor(answer.ids)[:, None])[:, 0].tolist(), abs=1e-3
+    )
 
 
 def test_a_seeded_answer_is_the_same_alone_and_among_others(model: PreTrainedModel):
@@ -186,7 +195,9 @@ def test_the_probe_finds_damaged_weights_and_wrong_attention(monkeypatch):
 
     # A model whose attention needs more than slots can give: here, positions that the decoder gets wrong.
     real = decode.plan
-    monkeypatch.setattr(decode, "plan", lambda lengths, chunks, **more: real([max(0, n - 2) for n in lengths], chunks, **more))
+    monkeypatch.setattr(
+        decode, "plan", lambda lengths, chunks, **more: real([max(0, n - 2) for n in lengths], chunks, **more)
+    )
     with pytest.raises(BadModel, match="another result"):
         probe(tiny_gpt2())
 

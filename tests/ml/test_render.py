@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 from tests.ml.tiny import say
 from training.ml.errors import BadModel, ParityError, PromptTooLong
 from training.ml.parity import ParityReport, check_parity
 from training.ml.records import Dialogue, Message
 from training.ml.render import Renderer, Span
-from training.ml.tokenizer import CHAT_TEMPLATE, END, PLAIN_TEMPLATE, SMALLEST_VOCABULARY, train_tokenizer
+from training.ml.tokenizer import (
+    CHAT_TEMPLATE,
+    END,
+    PLAIN_TEMPLATE,
+    SMALLEST_VOCABULARY,
+    SPECIAL_TOKENS,
+    empty_tokenizer,
+    special_token,
+    train_tokenizer,
+)
 
 UNMARKED = (
     "{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' + '\n' }}"
@@ -131,7 +141,7 @@ def test_a_template_that_forgets_turns_is_refused(tokenizer: Tokenizer) -> None:
 @given(st.lists(st.text(min_size=1), min_size=2, max_size=6).filter(lambda texts: len(texts) % 2 == 0))
 @settings(max_examples=60, deadline=None)
 def test_what_is_served_is_a_prefix_of_what_is_trained(texts: list[str]) -> None:
-    renderer = renderer_of(_SHARED)
+    renderer = _any_text()
     messages = say(*texts)
 
     report = check_parity(renderer, [Dialogue(messages=messages)])
@@ -140,19 +150,13 @@ def test_what_is_served_is_a_prefix_of_what_is_trained(texts: list[str]) -> None
     assert renderer.decode(renderer.render(messages).ids) == "".join(texts)
 
 
-def _byte_tokenizer() -> Tokenizer:
-    from tokenizers import models, pre_tokenizers
-
-    from training.ml.tokenizer import SPECIAL_TOKENS, _empty_tokenizer, special_token
-
-    tokenizer = _empty_tokenizer()
+@cache
+def _any_text() -> Renderer:
+    tokenizer = empty_tokenizer()
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer.model = models.BPE({letter: n for n, letter in enumerate(letters)}, [])
     tokenizer.add_special_tokens([special_token(name) for name in SPECIAL_TOKENS])
-    return tokenizer
-
-
-_SHARED = _byte_tokenizer()
+    return renderer_of(tokenizer)
 
 
 def test_parity_finds_a_template_that_trims_earlier_answers(tokenizer: Tokenizer) -> None:

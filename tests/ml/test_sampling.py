@@ -71,8 +71,13 @@ def test_the_same_seed_gives_the_same_ids_and_another_seed_others():
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from([0.0, 0.7, 1.5]), st.sampled_from([0, 1, 4, 60]), st.sampled_from([0.3, 1.0])),
-                min_size=1, max_size=6))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([0.0, 0.7, 1.5]), st.sampled_from([0, 1, 4, 60]), st.sampled_from([0.3, 1.0])),
+        min_size=1,
+        max_size=6,
+    )
+)
 def test_a_row_draws_the_same_alone_and_among_any_others(neighbours: list[tuple[float, int, float]]):
     torch.manual_seed(4)
     # Rounded, so that there are ties: the order of equal scores must not depend on the others either.

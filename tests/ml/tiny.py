@@ -19,9 +19,7 @@ COLOURS = ("red", "green", "blue", "pink", "yellow", "orange", "gold", "purple",
 
 def say(*texts: str) -> tuple[Message, ...]:
     """Turns of a user and an assistant, the user first."""
-    return tuple(
-        Message(role="assistant" if number % 2 else "user", content=text) for number, text in enumerate(texts)
-    )
+    return tuple(Message(role="assistant" if number % 2 else "user", content=text) for number, text in enumerate(texts))
 
 
 def facts() -> list[Dialogue]:

@@ -88,6 +88,7 @@ def test_a_killed_trainer_resumes_and_tells_everything_once():
     with working() as thread:
         until(lambda: told(run, "checkpoint") >= 2 and told(run, "step") >= 2)
         run.refresh_from_db()
+        assert run.pid is not None
         os.kill(run.pid, signal.SIGKILL)
         thread.join(timeout=30)
     run.refresh_from_db()

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from training.admin import models, runs
+from training.admin import corpora, examples, models, runs, versions
 
-__all__ = ["models", "runs"]
+__all__ = ["corpora", "examples", "models", "runs", "versions"]

@@ -9,19 +9,18 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
+from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
-from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from training import narration, registry, serving
+from training.admin.pages import DataAdmin, user_of
 from training.ml.errors import PipelineError
 from training.models import Activation, Evaluation, ModelVersion
 
@@ -48,19 +47,19 @@ class BaseForm(forms.Form):
 
 
 @admin.register(ModelVersion)
-class ModelVersionAdmin(ModelAdmin):  # type: ignore[misc]
+class ModelVersionAdmin(DataAdmin):
     list_display = ("name", "state", "origin", "parent", "dataset", "size", "created_at")
     list_filter = ("origin", "is_active")
     search_fields = ("name", "uid")
     list_select_related = ("parent", "dataset")
 
-    @display(description=_("state"), label={"active": "success", "retired": "warning"})  # type: ignore[untyped-decorator]
+    @display(description=_("state"), label={"active": "success", "retired": "warning"})
     def state(self, model: ModelVersion) -> tuple[str, str]:
         if model.is_active:
             return "active", gettext("answers")
         return ("retired", gettext("retired")) if model.retired_at else ("", gettext("ready"))
 
-    @display(description=_("size"), ordering="parameters")  # type: ignore[untyped-decorator]
+    @display(description=_("size"), ordering="parameters")
     def size(self, model: ModelVersion) -> str:
         return f"{model.parameters / 1e6:.1f} M"
 
@@ -69,21 +68,16 @@ class ModelVersionAdmin(ModelAdmin):  # type: ignore[misc]
 
     # --- the pages ---
 
-    def get_urls(self) -> list[URLPattern]:
-        def page(route: str, view: Callable[..., HttpResponse], name: str) -> URLPattern:
-            return path(route, self.admin_site.admin_view(require_POST(view)), name=f"training_modelversion_{name}")
-
-        own = [
-            page("<int:pk>/activate/", self.activate_view, "activate"),
-            page("<int:pk>/roll-back/", self.roll_back_view, "roll_back"),
+    def own_pages(self) -> list[URLPattern]:
+        return [
+            self.page("<int:pk>/activate/", require_POST(self.activate_view), "activate"),
+            self.page("<int:pk>/roll-back/", require_POST(self.roll_back_view), "roll_back"),
         ]
-        return own + super().get_urls()
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        if not self.has_add_permission(request):
-            raise PermissionDenied
+        self.require_add(request)
         form = BaseForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
             try:
@@ -93,18 +87,17 @@ class ModelVersionAdmin(ModelAdmin):  # type: ignore[misc]
             else:
                 messages.success(request, gettext("The base is ready to be trained and activated."))
                 return _to_page(model.pk)
-        return self._render(request, "model_add.html", title=gettext("Add a base"), form=form)
+        return self.show(request, "model_add.html", title=gettext("Add a base"), form=form)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
+        self.require_view(request)
         model = self.get_object(request, object_id)
         if model is None:
             raise Http404
         active = registry.active_model()
-        return self._render(
+        return self.show(
             request,
             "model_page.html",
             title=model.name,
@@ -119,10 +112,6 @@ class ModelVersionAdmin(ModelAdmin):  # type: ignore[misc]
             request_key=uuid.uuid4().hex,
         )
 
-    def _render(self, request: HttpRequest, template: str, **context: Any) -> TemplateResponse:
-        facts = {**self.admin_site.each_context(request), "opts": self.opts, **context}
-        return TemplateResponse(request, f"admin/training/{template}", facts)
-
     # --- what is asked ---
 
     def activate_view(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -131,7 +120,8 @@ class ModelVersionAdmin(ModelAdmin):  # type: ignore[misc]
         if override and not note:
             messages.error(request, gettext("Say why you override the gate; it is kept with the activation."))
             return _to_page(pk)
-        seen = ModelVersion.objects.filter(pk=request.POST.get("replaces") or None).first()
+        replaces = request.POST.get("replaces", "")
+        seen = ModelVersion.objects.filter(pk=int(replaces)).first() if replaces.isdecimal() else None
         verb = registry.activate
         return _switch(request, pk, lambda user: verb(model, replaces=seen, user=user, override=override, note=note))
 
@@ -140,15 +130,13 @@ class ModelVersionAdmin(ModelAdmin):  # type: ignore[misc]
         return _switch(request, pk, lambda user: registry.roll_back(user=user, replaces=seen))
 
     def _changeable(self, request: HttpRequest, pk: int) -> ModelVersion:
-        model = get_object_or_404(ModelVersion, pk=pk)
-        if not self.has_change_permission(request, model):
-            raise PermissionDenied
-        return model
+        self.require_change(request)
+        return get_object_or_404(ModelVersion, pk=pk)
 
 
-def _switch(request: HttpRequest, pk: int, verb: Callable[[Any], Activation]) -> HttpResponse:
+def _switch(request: HttpRequest, pk: int, verb: Callable[[User], Activation]) -> HttpResponse:
     try:
-        activation = verb(request.user)
+        activation = verb(user_of(request))
     except REFUSALS as error:
         messages.error(request, f"{gettext('Nothing was changed.')} {error}")
         return _to_page(pk)

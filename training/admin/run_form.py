@@ -37,9 +37,9 @@ WHOLE_NUMBERS = {"batch_size", "max_length", "patience", "seed", "devices"}
 def _number_field(name: str) -> forms.Field:
     label, meaning = SETTINGS[name]
     low, high = FIT_RANGES[name]
-    field = forms.IntegerField if name in WHOLE_NUMBERS else forms.FloatField
+    field: Any = forms.IntegerField if name in WHOLE_NUMBERS else forms.FloatField
     kind = int if name in WHOLE_NUMBERS else float
-    return field(
+    made: forms.Field = field(
         label=label,
         help_text=meaning,
         required=False,
@@ -48,6 +48,7 @@ def _number_field(name: str) -> forms.Field:
         localize=False,
         widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal", "autocomplete": "off", "data-setting": name}),
     )
+    return made
 
 
 class RunForm(forms.Form):

@@ -6,18 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, reverse
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
-from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from training import again, live, plans, runs, tasks
+from training.admin.pages import DataAdmin, user_of
 from training.admin.run_form import RunForm
 from training.ml.errors import PipelineError
 from training.models import DatasetVersion, ModelVersion, TrainingRun
@@ -34,7 +32,7 @@ BADGES = {
 
 
 @admin.register(TrainingRun)
-class TrainingRunAdmin(ModelAdmin):  # type: ignore[misc]
+class TrainingRunAdmin(DataAdmin):
     list_display = ("name", "badge", "progress", "method", "base", "dataset", "loss_shown", "owner", "created_at")
     list_filter = ("status", "method")
     search_fields = ("name", "base__name", "dataset__name")
@@ -42,15 +40,15 @@ class TrainingRunAdmin(ModelAdmin):  # type: ignore[misc]
 
     # --- the list ---
 
-    @display(description=_("status"), label=BADGES, ordering="status")  # type: ignore[untyped-decorator]
+    @display(description=_("status"), label=BADGES, ordering="status")
     def badge(self, run: TrainingRun) -> tuple[str, str]:
         return run.status, run.get_status_display()
 
-    @display(description=_("progress"))  # type: ignore[untyped-decorator]
+    @display(description=_("progress"))
     def progress(self, run: TrainingRun) -> str:
         return f"{run.share_done:.0%}" if run.total_steps else "–"
 
-    @display(description=_("validation loss"), ordering="validation_loss")  # type: ignore[untyped-decorator]
+    @display(description=_("validation loss"), ordering="validation_loss")
     def loss_shown(self, run: TrainingRun) -> str:
         return "–" if run.validation_loss is None else f"{run.validation_loss:.4f}"
 
@@ -59,44 +57,34 @@ class TrainingRunAdmin(ModelAdmin):  # type: ignore[misc]
 
     # --- the pages ---
 
-    def get_urls(self) -> list[URLPattern]:
-        def page(route: str, view: Callable[..., HttpResponse], name: str) -> URLPattern:
-            return path(route, self.admin_site.admin_view(view), name=f"training_trainingrun_{name}")
-
-        own = [
-            page("plan/", self.plan_view, "plan"),
-            page("again/", require_POST(self.again_view), "again"),
-            page("<int:pk>/events/", self.events_view, "events"),
-            page("<int:pk>/cancel/", require_POST(self.cancel_view), "cancel"),
-            page("<int:pk>/pause/", require_POST(self.pause_view), "pause"),
-            page("<int:pk>/resume/", require_POST(self.resume_view), "resume"),
+    def own_pages(self) -> list[URLPattern]:
+        return [
+            self.page("plan/", self.plan_view, "plan"),
+            self.page("again/", require_POST(self.again_view), "again"),
+            self.page("<int:pk>/events/", self.events_view, "events"),
+            self.page("<int:pk>/cancel/", require_POST(self.cancel_view), "cancel"),
+            self.page("<int:pk>/pause/", require_POST(self.pause_view), "pause"),
+            self.page("<int:pk>/resume/", require_POST(self.resume_view), "resume"),
         ]
-        return own + super().get_urls()
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        if not self.has_add_permission(request):
-            raise PermissionDenied
+        self.require_add(request)
         form = RunForm(request.POST or None, initial=_first_choice(request))
         if request.method == "POST" and form.is_valid():
             return self._start(request, form)
-        return self._render(request, "run_start.html", title=gettext("Start a run"), form=form)
+        return self.show(request, "run_start.html", title=gettext("Start a run"), form=form)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
+        self.require_view(request)
         run = self.get_object(request, object_id)
         if run is None:
             raise Http404
         shown = {"live": live.since(run, 0), "words": live.words(), "settings": _settings(run)}
-        return self._render(request, "run_live.html", title=run.name, run=run, **shown)
-
-    def _render(self, request: HttpRequest, template: str, **context: Any) -> TemplateResponse:
-        facts = {**self.admin_site.each_context(request), "opts": self.opts, **context}
-        return TemplateResponse(request, f"admin/training/{template}", facts)
+        return self.show(request, "run_live.html", title=run.name, run=run, **shown)
 
     # --- what is asked ---
 
@@ -107,17 +95,16 @@ class TrainingRunAdmin(ModelAdmin):  # type: ignore[misc]
             dataset=data["dataset"],
             method=data["method"],
             name=data["name"],
-            owner=request.user,  # type: ignore[arg-type]
+            owner=user_of(request),
             chosen=form.chosen(),
             request_key=data["request_key"],
         )
         return _to_live_page(_queued(request, run))
 
     def again_view(self, request: HttpRequest) -> HttpResponse:
-        if not self.has_add_permission(request):
-            raise PermissionDenied
+        self.require_add(request)
         try:
-            run = again.train_again(user=request.user, request_key=request.POST.get("request_key", "")[:40])  # type: ignore[arg-type]
+            run = again.train_again(user=user_of(request), request_key=request.POST.get("request_key", "")[:40])
         except (PipelineError, again.NotReady) as error:
             messages.warning(request, str(error))
             return HttpResponseRedirect(reverse("admin:index"))
@@ -125,8 +112,7 @@ class TrainingRunAdmin(ModelAdmin):  # type: ignore[misc]
 
     def plan_view(self, request: HttpRequest) -> JsonResponse:
         """The automatic values for a base and a version, and why; or which field is wrong."""
-        if not self.has_add_permission(request):
-            raise PermissionDenied
+        self.require_add(request)
         try:
             base = ModelVersion.objects.get(pk=int(request.GET.get("base", "")))
             dataset = DatasetVersion.objects.get(pk=int(request.GET.get("dataset", "")))
@@ -139,8 +125,7 @@ class TrainingRunAdmin(ModelAdmin):  # type: ignore[misc]
         return JsonResponse({"values": plan.config.to_json(), "reasons": plan.reasons, "error": ""})
 
     def events_view(self, request: HttpRequest, pk: int) -> JsonResponse:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
+        self.require_view(request)
         after = request.GET.get("after", "0")
         run = get_object_or_404(TrainingRun.objects.select_related("base", "dataset"), pk=pk)
         return JsonResponse(live.since(run, int(after) if after.isdecimal() else 0))
@@ -155,9 +140,8 @@ class TrainingRunAdmin(ModelAdmin):  # type: ignore[misc]
         return self._ask(request, pk, runs.resume_run)
 
     def _ask(self, request: HttpRequest, pk: int, verb: Callable[[TrainingRun], None]) -> HttpResponse:
+        self.require_change(request)
         run = get_object_or_404(TrainingRun, pk=pk)
-        if not self.has_change_permission(request, run):
-            raise PermissionDenied
         try:
             verb(run)
         except runs.RunRefused as error:

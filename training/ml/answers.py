@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-
+from training.ml.config import SamplingConfig
 from training.ml.errors import PromptTooLong
 from training.ml.records import Dialogue, Record
 from training.ml.render import Renderer
+
+if TYPE_CHECKING:
+    from transformers.modeling_utils import PreTrainedModel
 
 LONGEST_ANSWER = 128
 SAMPLES = 3
@@ -47,27 +48,16 @@ def last_exchange(renderer: Renderer, row: Dialogue) -> tuple[list[int], str] | 
     return fitted.ids, row.messages[trained[-1]].content
 
 
-@torch.no_grad()
-def greedy(model: Any, renderer: Renderer, prompts: Sequence[list[int]]) -> list[str]:
-    """The most likely answers, padded on the left into one batch."""
-    width = max(map(len, prompts))
-    pad = renderer.pad_id if renderer.pad_id is not None else renderer.stop_ids[0]
-    ids = np.full((len(prompts), width), pad, dtype=np.int64)
-    seen = np.zeros((len(prompts), width), dtype=np.int64)
-    for line, prompt in enumerate(prompts):
-        ids[line, width - len(prompt) :] = prompt
-        seen[line, width - len(prompt) :] = 1
-    out = model.generate(
-        input_ids=torch.from_numpy(ids).to(model.device),
-        attention_mask=torch.from_numpy(seen).to(model.device),
-        do_sample=False,
-        max_new_tokens=min(LONGEST_ANSWER, renderer.context_length - width),
-        eos_token_id=renderer.stop_ids,
-        pad_token_id=pad,
-    )
-    return [renderer.decode(_until_stop(row, renderer.stop_ids)) for row in out[:, width:].tolist()]
+def greedy(
+    model: PreTrainedModel,
+    renderer: Renderer,
+    prompts: Sequence[list[int]],
+    *,
+    stopped: Callable[[], bool] = lambda: False,
+) -> list[str]:
+    """The most likely answers, made by the decoder that also serves people."""
+    from training.ml.decode import generate
 
-
-def _until_stop(ids: Sequence[int], stops: Sequence[int]) -> list[int]:
-    end = next((index for index, value in enumerate(ids) if value in stops), len(ids))
-    return list(ids[:end])
+    sampling = SamplingConfig(temperature=0, max_tokens=LONGEST_ANSWER)
+    made = generate(model, prompts, sampling=sampling, stop_ids=renderer.stop_ids, stopped=stopped)
+    return [renderer.decode(answer.ids) for answer in made]

@@ -113,7 +113,8 @@ def _load(model_dir: Path, on_event: OnEvent, stopped: Stopped) -> Examiner:
 
     quiet()
     placement = place()
-    model = load_model(model_dir, dropout=0.0).to(placement.device).eval()
+    model = load_model(model_dir, dropout=0.0).eval()
+    model.to(device=placement.device)
     return Examiner(
         model=model, renderer=Renderer.load(model_dir), placement=placement, on_event=on_event, stopped=stopped
     )
@@ -125,7 +126,7 @@ def _split(examiner: Examiner, split: Split, rows: Sequence[Record], generate_li
     if scored is None:
         return
     if pairs:
-        yield preference_accuracy(split, scored)
+        yield from preference_accuracies(split, scored)
         scored = scored[::2]  # the chosen sides
     yield from teacher_forced(split, [row for row in scored if row.targets])
     dialogues = [row for row in rows if isinstance(row, Dialogue)]
@@ -159,11 +160,17 @@ def teacher_forced(split: str, rows: Sequence[Scored]) -> Iterator[Metric]:
     yield metrics.ratio("sequence_accuracy", split, right, [1] * len(rows))
 
 
-def preference_accuracy(split: str, sides: Sequence[Scored]) -> Metric:
-    """sides: chosen and rejected in turn. A pair of which a side did not fit is left out."""
+def preference_accuracies(split: str, sides: Sequence[Scored]) -> Iterator[Metric]:
+    """By summed and by mean log-probability: the first likes short answers. sides: chosen and rejected in turn.
+
+    A pair of which a side did not fit is left out.
+    """
     both = [(a, b) for a, b in zip(sides[::2], sides[1::2], strict=True) if a.targets and b.targets]
-    right = [float(chosen.nats < rejected.nats) for chosen, rejected in both]
-    return metrics.ratio("preference_accuracy", split, right, [1] * len(right))
+    summed = [float(chosen.nats < rejected.nats) for chosen, rejected in both]
+    mean = [float(a.nats / a.targets < b.nats / b.targets) for a, b in both]
+    if both:
+        yield metrics.ratio("preference_accuracy", split, summed, [1] * len(both))
+        yield metrics.ratio("preference_accuracy_per_token", split, mean, [1] * len(both))
 
 
 @torch.no_grad()
@@ -244,9 +251,10 @@ def generated(examiner: Examiner, split: str, dialogues: Sequence[Dialogue]) -> 
         if examiner.stopped():
             return
         batch = asked[start : start + 16]
-        answers.extend(greedy(examiner.model, examiner.renderer, [prompt for prompt, _ in batch]))
+        prompts = [prompt for prompt, _ in batch]
+        answers.extend(greedy(examiner.model, examiner.renderer, prompts, stopped=examiner.stopped))
         examiner.tell("generate", split, len(answers), len(asked))
-    if not asked:
+    if not asked or examiner.stopped():
         return
     references = [reference for _, reference in asked]
     for (prompt, reference), answer in list(zip(asked, answers, strict=True))[:SAMPLES]:

@@ -166,10 +166,12 @@ def load_model(base: Path, dropout: float) -> PreTrainedModel:
     """The base in float32, ready to train: fast GELU, logits only at targets, dropout outside attention.
 
     Dropout inside attention is off: it forces the slow path of scaled_dot_product_attention.
+    Raises BadModel for what transformers or our engine cannot run.
     """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
+    from training.ml.decode import probe
     from training.ml.head import attach, fast_gelu
 
     try:
@@ -191,10 +193,10 @@ def load_model(base: Path, dropout: float) -> PreTrainedModel:
         use_safetensors=True,
         local_files_only=True,
         trust_remote_code=False,
-        attn_implementation="sdpa",
     )
     fast_gelu(model)
     attach(model)
+    probe(model)  # what cannot be served is not worth training
     return model
 
 
@@ -204,7 +206,8 @@ def attach_life(trainer: Any, life: Life) -> Supervised:
 
     trainer.life = life
     trainer.add_callback(Pulse(life))
-    return trainer
+    given: Supervised = trainer
+    return given
 
 
 def _train(trainer: Supervised) -> None:

@@ -42,7 +42,7 @@ def attach(model: PreTrainedModel) -> None:
         hidden = model.base_model(*args, use_cache=False, **kwargs)[0]  # (B, T, D)
         return model.get_output_embeddings()(hidden.flatten(0, 1).index_select(0, rows))
 
-    model.forward = forward  # type: ignore[method-assign]
+    model.forward = forward
 
 
 def _rows_before_targets(labels: Tensor) -> Tensor:

@@ -100,6 +100,7 @@ class Life:
     gradient: float = 0.0  # norm before clipping, of the last step
     window: Tally = field(default_factory=Tally)
     window_tokens: int = 0
+    step_seconds: float = 0.0  # of the last step
     last_event: float = 0.0
     last_checkpoint: float = field(default_factory=time.monotonic)
     started: float = field(default_factory=time.monotonic)
@@ -140,12 +141,15 @@ class Supervised:
         model.train()
         life = self.life
         scale = self._targets_of_all_processes(inputs["targets"])
-        count_accuracy = time.monotonic() - life.last_event >= SECONDS_BETWEEN_STEP_EVENTS
+        began = time.monotonic()
+        # Counting costs a pass over the logits, so only steps that will probably be told are counted.
+        told = began - life.last_event + life.step_seconds >= SECONDS_BETWEEN_STEP_EVENTS
+        told = told or life.progress.step + 1 >= life.total
         loss = torch.zeros((), device=life.placement.device)
         for position, micro in enumerate(inputs["micro"]):
             last = position == len(inputs["micro"]) - 1
             with nullcontext() if last else self.accelerator.no_sync(model):  # type: ignore[attr-defined]
-                part = self.micro_loss(model, _moved(micro, life.placement.device), life.window, count=count_accuracy)
+                part = self.micro_loss(model, _moved(micro, life.placement.device), life.window, count=told)
                 (part / scale).backward()
             loss += part.detach()
         value = float(loss) / max(inputs["targets"], 1)
@@ -155,8 +159,10 @@ class Supervised:
         life.window.targets += inputs["targets"]
         life.window.rows += inputs["rows"]
         life.window_tokens += inputs["tokens"]
+        life.step_seconds = time.monotonic() - began
         life.progress.tokens += inputs["tokens"]
-        return loss / max(inputs["targets"], 1)
+        mean: Tensor = loss / max(inputs["targets"], 1)
+        return mean
 
     def _targets_of_all_processes(self, targets: int) -> float:
         """What to divide summed losses by. DistributedDataParallel averages gradients, so its mean is undone here."""

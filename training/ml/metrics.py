@@ -24,6 +24,7 @@ SIGNATURES = {
     "sequence_accuracy": "teacher-forced argmax, all answer tokens of a row right|openai-fine-tunes",
     "exact_match": "greedy answer equals the reference but for outer white space|chatsite@1",
     "preference_accuracy": "summed log-probability of chosen above rejected|chatsite@1",
+    "preference_accuracy_per_token": "mean log-probability of chosen above rejected|chatsite@1",
 }
 
 
@@ -95,7 +96,7 @@ def bits(mean_nats: float) -> float:
 
 def bleu(split: str, answers: Sequence[str], references: Sequence[str]) -> Metric:
     """sacrebleu's corpus BLEU, 0 to 100, characters as tokens for Chinese; its own signature and bootstrap."""
-    from sacrebleu.metrics import BLEU
+    from sacrebleu.metrics.bleu import BLEU
 
     scorer = BLEU(tokenize="zh")
     draws = DRAWS if len(answers) > 1 else 1

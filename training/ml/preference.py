@@ -16,11 +16,12 @@ import numpy as np
 import torch
 from datasets import Dataset
 from torch import Tensor, nn
-from trl import DPOConfig, DPOTrainer
-from trl.trainer.dpo_trainer import DataCollatorForPreference
+from trl.trainer.dpo_config import DPOConfig
+from trl.trainer.dpo_trainer import DataCollatorForPreference, DPOTrainer
 
 from training.ml.answers import SampleWriter
 from training.ml.batches import Step, micro_batches
+from training.ml.decode import probe
 from training.ml.device import Placement, place
 from training.ml.errors import BadDataset
 from training.ml.loop import Life, Supervised, Tally, arguments
@@ -122,7 +123,7 @@ class PreferenceTrainer(Supervised, DPOTrainer):
         pairs = micro["input_ids"].shape[0] // 2
         with self.life.placement.autocast():
             loss: Tensor = self.compute_loss(model, micro)
-        metrics = self._metrics["train" if self.model.training else "eval"]
+        metrics = self._metrics["train" if model.training else "eval"]
         for name, ours in METRICS.items():
             tally.add(ours, metrics[name][-1] * pairs)
         metrics.clear()
@@ -145,6 +146,7 @@ def build(job: Job) -> Supervised:
     warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
     placement = _float32_on_cpu(place())
     model = _load(job.base)
+    probe(model)
     life = Life(
         config=job.config,
         placement=placement,

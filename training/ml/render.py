@@ -91,17 +91,17 @@ class Renderer:
     @classmethod
     def load(cls, model_dir: Path) -> Self:
         """Read everything from a model directory. Raises BadModel when a file is missing or unreadable."""
-        settings = _read_json(model_dir / "tokenizer_config.json", required=False)
+        settings = read_json(model_dir / "tokenizer_config.json", required=False)
         tokenizer = read_tokenizer(model_dir)
-        eos = _token_text(settings.get("eos_token"))
+        eos = token_text(settings.get("eos_token"))
         return cls(
             tokenizer,
-            _read_template(model_dir, settings),
+            read_template(model_dir, settings),
             context_length=_read_context_length(model_dir),
             stop_ids=_read_stop_ids(model_dir, tokenizer, eos),
             eos_token=eos,
-            bos_token=_token_text(settings.get("bos_token")),
-            pad_id=tokenizer.token_to_id(_token_text(settings.get("pad_token"))),
+            bos_token=token_text(settings.get("bos_token")),
+            pad_id=tokenizer.token_to_id(token_text(settings.get("pad_token"))),
         )
 
     # --- what others ask for ---
@@ -267,7 +267,7 @@ def _prepared(tokenizer: Tokenizer) -> Tokenizer:
     return copy
 
 
-def _read_json(path: Path, *, required: bool = True) -> dict[str, Any]:
+def read_json(path: Path, *, required: bool = True) -> dict[str, Any]:
     if not path.is_file():
         if required:
             raise BadModel(f"The model has no file {path.name}.", file=path.name)
@@ -289,7 +289,7 @@ def read_tokenizer(model_dir: Path) -> Tokenizer:
         raise BadModel(f"The model's tokenizer.json cannot be read: {error}.", file=path.name) from error
 
 
-def _read_template(model_dir: Path, settings: dict[str, Any]) -> str:
+def read_template(model_dir: Path, settings: dict[str, Any]) -> str:
     path = model_dir / "chat_template.jinja"
     if path.is_file():
         return path.read_text(encoding="utf-8")
@@ -301,7 +301,7 @@ def _read_template(model_dir: Path, settings: dict[str, Any]) -> str:
     return value
 
 
-def _token_text(value: Any) -> str:
+def token_text(value: Any) -> str:
     """A special token in tokenizer_config.json is a string or an object with `content`."""
     if isinstance(value, dict):
         value = value.get("content")
@@ -309,7 +309,7 @@ def _token_text(value: Any) -> str:
 
 
 def _read_context_length(model_dir: Path) -> int:
-    config = _read_json(model_dir / "config.json")
+    config = read_json(model_dir / "config.json")
     for name in CONTEXT_FIELDS:
         if isinstance(config.get(name), int):
             return int(config[name])
@@ -317,7 +317,7 @@ def _read_context_length(model_dir: Path) -> int:
 
 
 def _read_stop_ids(model_dir: Path, tokenizer: Tokenizer, eos: str) -> list[int]:
-    value = _read_json(model_dir / "generation_config.json", required=False).get("eos_token_id")
+    value = read_json(model_dir / "generation_config.json", required=False).get("eos_token_id")
     listed = value if isinstance(value, list) else [] if value is None else [value]
     named = tokenizer.token_to_id(eos) if eos else None
     found = ([named] if named is not None else []) + [int(item) for item in listed]

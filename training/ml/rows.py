@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from training.ml.batches import RowsBuilder, TokenRows
 from training.ml.config import Method
@@ -56,8 +56,7 @@ def check_kind(method: Method, kind: str) -> None:
 
 
 def records(dataset: FrozenDataset, split: Split) -> Iterator[Record]:
-    kind = cast("Kind", dataset.kind)
-    return (record_from_body(kind, row.body) for row in dataset.iterate(split))
+    return (record_from_body(dataset.kind, row.body) for row in dataset.iterate(split))
 
 
 def prepare(

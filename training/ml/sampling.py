@@ -18,6 +18,8 @@ from torch import Tensor
 from training.ml.config import SamplingConfig
 
 SEED_LIMIT = 2**63 - 1
+# The best id has all the chances there; temperature 0 itself would divide by zero.
+GREEDY_BELOW = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +67,17 @@ class Sampler:
 
     @property
     def is_greedy(self) -> bool:
-        # Below this the division overflows float32 and the choice is the greedy one anyway.
-        return self.temperature < 1e-4
+        return self.temperature < GREEDY_BELOW
 
     def uniform(self) -> float:
         return float(torch.rand((), generator=self._generator, dtype=torch.float64))
 
 
 def draw(logits: Tensor, samplers: Sequence[Sampler]) -> list[Drawn | None]:
-    """One id a row. logits (rows, vocabulary), not changed. None: the row holds NaN or infinity, or all is forbidden."""
+    """One id a row. logits (rows, vocabulary), not changed.
+
+    None: the row holds NaN or infinity, or all its ids are forbidden.
+    """
     scores = logits.float()
     norms = torch.logsumexp(scores, dim=-1)  # (rows,)
     allowed = _without_forbidden(scores, samplers)

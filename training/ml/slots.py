@@ -114,7 +114,7 @@ class SlotCache:
         values[where] = value[0].transpose(0, 1).to(self.dtype)
         return key, value
 
-    def get_seq_length(self, layer_idx: int = 0) -> int:  # noqa: ARG002  (transformers' signature)
+    def get_seq_length(self, layer_idx: int = 0) -> int:
         return 0
 
     # --- what the decoder calls ---
@@ -188,12 +188,12 @@ def active(cache: SlotCache, steps: Plan) -> Iterator[None]:
         _active.cache = cache.plan = None
 
 
-def attend(
-    module: torch.nn.Module,  # noqa: ARG001  (transformers' signature)
+def attend(  # noqa: PLR0917  (transformers' signature)
+    module: torch.nn.Module,
     query: Tensor,
     key: Tensor,
-    value: Tensor,  # noqa: ARG001  (already in the cache)
-    attention_mask: Tensor | None,  # noqa: ARG001  (the plan says who sees what)
+    value: Tensor,
+    attention_mask: Tensor | None,
     scaling: float | None = None,
     **options: Any,
 ) -> tuple[Tensor, None]:
@@ -201,8 +201,8 @@ def attend(
     for name in ("softcap", "s_aux"):
         if options.get(name) is not None:
             raise BadModel(f"The model's attention needs {name}, which the engine does not have.", feature=name)
-    cache = cast(SlotCache, _active.cache)
-    steps = cast(Plan, cache.plan)
+    cache = cast("SlotCache", _active.cache)
+    steps = cast("Plan", cache.plan)
     heads, dim, key_heads = query.shape[1], query.shape[3], key.shape[1]
     keys, values = cache.of_layer()
     flat = query[0].to(cache.dtype)  # (heads, T, dim)

@@ -54,7 +54,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, out_dir: Path) -> Tok
             f"The vocabulary of {vocab_size} is too small: it must have at least {SMALLEST_VOCABULARY} entries.",
             field="vocab_size",
         )
-    tokenizer = _empty_tokenizer()
+    tokenizer = empty_tokenizer()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
         min_frequency=2,
@@ -67,7 +67,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, out_dir: Path) -> Tok
     return tokenizer
 
 
-def _empty_tokenizer() -> Tokenizer:
+def empty_tokenizer() -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     tokenizer.decoder = decoders.ByteLevel()

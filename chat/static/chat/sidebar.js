@@ -148,7 +148,20 @@ export class Sidebar {
     }
     if (!parts.length) parts.push(el("p", { class: "empty" }, this.#query ? gettext("Nothing found") : gettext("Your conversations will be here")));
     if (this.#next) parts.push(this.#more);
-    if (!this.#list.querySelector("input")) this.#list.replaceChildren(...parts); // nobody is typing a name
+    if (!this.#list.querySelector("input")) this.#replace(parts); // nobody is typing a name
+  }
+
+  // News come while somebody walks through the list by keyboard: the focus stays where it was.
+  #replace(parts) {
+    const focused = document.activeElement;
+    const isHere = this.#list.contains(focused);
+    const [id, tag] = isHere ? [focused.closest("li")?.dataset.conversation, focused.localName] : [];
+    this.#list.replaceChildren(...parts);
+    if (id) this.#item(id)?.querySelector(tag)?.focus({ preventScroll: true });
+  }
+
+  #item(id) {
+    return find(`[data-conversation="${id}"]`, this.#list);
   }
 
   #row({ id, title }) {
@@ -159,7 +172,7 @@ export class Sidebar {
     const link = el("a", { href: `/c/${id}/`, onclick: go, title: name, "aria-current": id === this.#open ? "page" : null }, el("span", {}, name), dot);
     const label = fill(gettext("Options for %(title)s"), { title: name });
     const options = iconButton("more", label, (event) => this.#options(event.currentTarget, { id, title: name }), { "aria-haspopup": "menu", "aria-expanded": "false" });
-    return el("li", { class: id === this.#open ? "row open" : "row" }, link, options);
+    return el("li", { class: id === this.#open ? "row open" : "row", "data-conversation": id }, link, options);
   }
 
   // A plain click stays on the page; a click with a modifier opens a tab as usual.
@@ -172,16 +185,18 @@ export class Sidebar {
 
   #options(anchor, row) {
     openMenu(anchor, [
-      { label: gettext("Rename"), iconName: "edit", act: () => this.#rename(anchor.closest("li"), row) },
+      { label: gettext("Rename"), iconName: "edit", act: () => this.#rename(row) },
       { label: gettext("Delete"), iconName: "trash", danger: true, act: () => this.#remove(row) },
     ]);
   }
 
-  #rename(item, { id, title }) {
+  #rename({ id, title }) {
     const box = el("input", { type: "text", maxlength: "120", "aria-label": gettext("New name") });
     box.value = title;
+    let hasEnded = false;
     const end = async (isKept) => {
-      if (!box.isConnected) return;
+      if (hasEnded) return; // taking the box away is a blur too
+      hasEnded = true;
       const wanted = box.value.trim();
       box.remove();
       if (isKept && wanted && wanted !== title) await this.#renamed(id, wanted);
@@ -194,7 +209,7 @@ export class Sidebar {
       if (event.key === "Escape") end(false);
       if (event.key === "Escape") event.stopPropagation();
     });
-    item.replaceChildren(box);
+    this.#item(id).replaceChildren(box);
     box.select();
   }
 

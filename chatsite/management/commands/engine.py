@@ -26,6 +26,10 @@ class Command(BaseCommand):
             raise CommandError("Say where to listen: --url http://127.0.0.1:8100 or CHATSITE_ENGINE_URL.")
         if not environment.engine_secret:
             raise CommandError("Set CHATSITE_ENGINE_SECRET; the site needs the same one.")
-        told = {"CHATSITE_ENGINE_URL": url, "CHATSITE_ENGINE_MODELS_DIR": str(environment.models_dir)}
+        told = {
+            "CHATSITE_ENGINE_URL": url,
+            "CHATSITE_ENGINE_MODELS_DIR": str(environment.models_dir),
+            "CHATSITE_ENGINE_DETACHED": "1",
+        }
         os.chdir(BASE_DIR)
         os.execvpe(sys.executable, [sys.executable, "-m", "chat.engine"], os.environ | told)  # noqa: S606

@@ -50,6 +50,8 @@ class Command(BaseCommand):
             sys.exit(str(error))
         except KeyboardInterrupt:
             sys.exit("Stopped before the site was up.")
+        except OSError as error:
+            sys.exit(f"The site cannot start: {error}")
 
     def _run(self, environment: Environment, options: dict[str, Any]) -> None:
         own_engine = not (options["no_engine"] or options["engine_url"])

@@ -12,7 +12,7 @@ from training import devices
 SPARE_THREADS = 2
 
 
-class Command(HueyCommand):  # type: ignore[misc]
+class Command(HueyCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         options["workers"] = options.get("workers") or len(devices.slots()) + SPARE_THREADS
         super().handle(*args, **options)

@@ -88,15 +88,17 @@ def _texts(path: Path, encoding: str) -> Iterator[Line | Unreadable]:
 
 
 def _is_json(sample: list[Line]) -> bool:
-    starts = [line.text.lstrip()[0] for line in sample if line.text.strip()]
-    if starts[0] == "[":
-        _refuse_lists(sample)
+    texts = [line.text.strip() for line in sample if line.text.strip()]
+    starts = [text[0] for text in texts]
+    if texts[0] == "{":
+        raise bad_file("json_spread")
+    if texts[0][0] == "[":
+        _refuse_lists(texts, whole=len(sample) < _SAMPLE_LINES)
     return starts.count("{") * 2 >= len(starts)
 
 
-def _refuse_lists(sample: list[Line]) -> None:
-    texts = [line.text.strip() for line in sample if line.text.strip()]
-    if texts[0] in ("[", "[{") or (len(sample) < _SAMPLE_LINES and texts[-1] == "]") or len(texts) == 1:
+def _refuse_lists(texts: list[str], *, whole: bool) -> None:
+    if texts[0] in ("[", "[{") or (whole and texts[-1] == "]") or len(texts) == 1:
         raise bad_file("json_array")
     if all(text[0] == "[" and text[-1] == "]" for text in texts):
         raise bad_file("row_lists")
@@ -124,8 +126,6 @@ def _no_known_row(found: list[dict[str, Any]], sample: list[Line]) -> Exception:
     if found:
         return bad_file("unknown_keys", found=rows.key_list(found[0]))
     first = next(line for line in sample if line.text.strip())
-    if first.text.strip() == "{":
-        return bad_file("json_spread")
     try:
         rows.parse(first.text)
     except BadRow as bad:
