@@ -238,6 +238,9 @@ UNFOLD = {
     "SITE_HEADER": "Chatsite",
     "SITE_SUBHEADER": _("Train and improve your own model"),
     "SITE_SYMBOL": "forum",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda _request: f"{STATIC_URL}chat/icon.svg"},
+    ],
     "SITE_URL": "/",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,

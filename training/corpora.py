@@ -331,7 +331,7 @@ def _starter_rows(path: Path) -> Iterator[Example]:
                 source_key=f"{STARTER_TAG}:{entry['group']}:{number}",
                 group=f"{STARTER_TAG}:{entry['group']}",
                 status=Example.Status.APPROVED,
-                tags=[STARTER_TAG, entry["topic"]],
+                tags=[tag for tag in (STARTER_TAG, entry.get("topic", "")) if tag],
                 language=entry["lang"],
                 provenance={"file": path.name},
             )

@@ -92,7 +92,7 @@ def _own_test(candidate: ModelVersion, pairs: list[Pair]) -> tuple[list[str], li
                 return [], []
             text = _("No gain on its own test rows: %(metric)s is %(candidate).4g, the active model has %(active).4g.")
             return [text % {"metric": metric, "candidate": mine.value, "active": theirs.value}], []
-    return [_("Not compared: both models need their figures on the test rows of the candidate's dataset version.")], []
+    return [_("Not compared: the active model was not measured on the test rows of this model's dataset version.")], []
 
 
 def _canaries(pairs: list[Pair]) -> tuple[list[str], list[str]]:

@@ -25,6 +25,12 @@ def look_for_data() -> None:
         pass
 
 
+@db_task()
+def measure(model_uid: str, dataset_sha256: str) -> None:
+    """Lost with a killed worker: the gate then still says that figures are missing, and offers it again."""
+    worker.measure(model_uid, dataset_sha256)
+
+
 @db_periodic_task(crontab(minute="*"))
 def look_again() -> None:
     """What a killed worker left, and what a lost ring would have told."""
@@ -53,3 +59,7 @@ def ring_runs() -> None:
 
 def ring_data() -> None:
     transaction.on_commit(look_for_data, robust=True)
+
+
+def ring_measure(model_uid: str, dataset_sha256: str) -> None:
+    transaction.on_commit(lambda: measure(model_uid, dataset_sha256), robust=True)

@@ -71,7 +71,7 @@ def with_tag(rows: QuerySet[Example], tag: str) -> QuerySet[Example]:
 def tags_in_use() -> list[str]:
     """Every tag of an example, sorted."""
     lists = Example.objects.exclude(tags=[]).order_by().values_list("tags", flat=True).distinct()
-    return sorted({tag for tags in lists for tag in tags})
+    return sorted({tag for tags in lists for tag in tags if tag})
 
 
 def chosen(kind: str, selection: Selection) -> QuerySet[Example]:
@@ -177,9 +177,8 @@ def _freeze(version: DatasetVersion) -> None:
     known: dict[str, str] = {}
     wanted = chosen(kind, cast("Selection", version.selection))
     progress = _Progress(version)
-    progress("read", 0, wanted.count())
     frozen = dataset.freeze(
-        _candidates(wanted, keys, known),
+        _told(_candidates(wanted, keys, known), progress, wanted.count()),
         datasets_dir(),
         kind=kind,
         recipe=Steps.from_json(version.recipe.steps) if version.recipe else clean.DEFAULT,
@@ -187,6 +186,12 @@ def _freeze(version: DatasetVersion) -> None:
         on_progress=progress,
     )
     _record(version, frozen, keys, known)
+
+
+def _told(rows: Iterator[Candidate], progress: _Progress, total: int) -> Iterator[Candidate]:
+    for number, row in enumerate(rows):
+        progress("read", number, total)
+        yield row
 
 
 def datasets_dir() -> Path:

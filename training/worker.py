@@ -69,6 +69,21 @@ def work_one() -> bool:
     return True
 
 
+def measure(model_uid: str, dataset_sha256: str) -> None:
+    """Compute the figures of a model on a version, in a process of its own because it needs torch."""
+    command = [sys.executable, "manage.py", "evaluate", model_uid, dataset_sha256]
+    environment = os.environ | devices.environment(devices.CPU)
+    done = subprocess.run(_leashed(command), cwd=settings.BASE_DIR, env=environment, capture_output=True, check=False)
+    log.info("measured", model=model_uid, dataset=dataset_sha256, returncode=done.returncode)
+    if done.returncode != 0:
+        log.error("not measured", model=model_uid, output=done.stderr.decode("utf-8", "replace")[-TAIL_BYTES:])
+
+
+def _leashed(command: list[str]) -> list[str]:
+    """The kernel kills the command when this thread's process dies, however it dies."""
+    return [sys.executable, "-m", "chatsite.leash", str(os.getpid()), *command]
+
+
 class _Tail:
     """The last bytes of a stream, read by a thread of its own so that the writer never blocks."""
 
@@ -157,11 +172,11 @@ class _Watch:
 
 
 def _start(run: TrainingRun) -> subprocess.Popen[bytes]:
-    """The trainer in a session of its own; the leash makes the kernel kill it when this thread's process dies."""
+    """The trainer in a session of its own, so that a signal reaches all of its processes and nobody else."""
     storage.run_dir(run.pk).mkdir(parents=True, exist_ok=True)
     trainer = [sys.executable, "-m", "training.child", str(run.pk), run.claim_token]
     return subprocess.Popen(
-        [sys.executable, "-m", "chatsite.leash", str(os.getpid()), *trainer],
+        _leashed(trainer),
         cwd=settings.BASE_DIR,
         env=os.environ | devices.environment(run.device),
         stdin=subprocess.DEVNULL,

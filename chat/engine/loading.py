@@ -114,7 +114,9 @@ def _read(directory: Path, dtype: torch.dtype) -> PreTrainedModel:
     model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
         directory, dtype=dtype, local_files_only=True, trust_remote_code=False, use_safetensors=True
     )
-    return model.to(place().device).eval()  # type: ignore[arg-type]
+    model.to(place().device)  # type: ignore[arg-type]  # torch.device is not among the types of transformers' wrapper
+    model.eval()
+    return model
 
 
 def _weight_bytes(model: PreTrainedModel) -> int:

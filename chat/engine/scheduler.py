@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
 import structlog
@@ -167,13 +166,13 @@ class Scheduler:
         with self._changed:
             if not self._queue:
                 return
-            order = self._queue.order(self._users())
+            order = self._queue.order()
             admitted = []
             room = {job.version: job.version.decoder.free for job in order}
             for job in order:
                 if room[job.version] > 0:
                     room[job.version] -= 1
-                    self._queue.discard(job)
+                    self._queue.begin(job)
                     admitted.append(job)
             remaining = [job for job in order if job in self._queue]
             tell = self._places_changed or bool(admitted)
@@ -182,9 +181,6 @@ class Scheduler:
             self._join(job)
         if tell:
             _tell_places(remaining)
-
-    def _users(self) -> Counter[Hashable]:
-        return Counter(job.user for rows in self._running.values() for job in rows.values())
 
     def _join(self, job: Job) -> None:
         from training.ml.sampling import Sampler

@@ -132,7 +132,7 @@ class Versions:
             self._drop(leaving)
         options = self._options
         cache_bytes = int(options.budget_bytes * CACHE_SHARE)
-        version = await self._in_thread(
+        version: Version = await self._in_thread(
             lambda: _loading().load(
                 directory, wanted=options.engine_dtype, max_rows=options.engine_rows, cache_bytes=cache_bytes
             )

@@ -73,10 +73,14 @@ def test_a_reload_in_mid_answer_loses_nothing(alice: Page, site: Site) -> None:
 
 def test_a_broken_line_comes_back_and_misses_nothing(alice: Page, site: Site) -> None:
     lines: list[WebSocketRoute] = []
+    is_broken = False
 
     def connect(line: WebSocketRoute) -> None:
         lines.append(line)
-        line.connect_to_server()
+        if is_broken:
+            line.close(code=1012)
+        else:
+            line.connect_to_server()
 
     alice.route_web_socket("**/ws/chat/", connect)
     alice.reload()
@@ -85,11 +89,14 @@ def test_a_broken_line_comes_back_and_misses_nothing(alice: Page, site: Site) ->
     ask(alice)
     expect(answer(alice)).to_have_text(WHOLE[:5])
 
+    is_broken = True
     lines[-1].close(code=1012)
+    expect(alice.locator("#line-state")).to_have_text("Reconnecting…")
     site.engine.release()
+    is_broken = False
 
     expect(answer(alice)).to_have_text(WHOLE)
-    assert len(lines) == 2
+    expect(alice.locator("#line-state")).to_be_empty()
 
 
 def test_stop_keeps_exactly_what_was_seen(alice: Page, site: Site) -> None:

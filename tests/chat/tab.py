@@ -17,14 +17,15 @@ Frame = dict[str, Any]
 SECONDS = 5.0
 
 
-def _sign_in(user: User) -> str:
+def sign_in(user: User) -> str:
+    """The session cookie of a new sign-in."""
     client = Client()
     client.force_login(user)
     return client.cookies["sessionid"].value
 
 
 async def session_cookie(user: User) -> str:
-    return await sync_to_async(_sign_in)(user)
+    return await sync_to_async(sign_in)(user)
 
 
 class Tab:

@@ -3,35 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import openai
 import pytest
-from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import connection
 
 from tests.chat.conftest import MakeModel
-from tests.scripted_engine import SECRET, ScriptedEngine, running
+from tests.chat.server import serving_site
+from tests.scripted_engine import ScriptedEngine, running
 from training import api_keys
 from training.models import ApiKey, ModelVersion
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 MESSAGES: list[Any] = [{"role": "user", "content": "Hello"}]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
@@ -50,48 +38,13 @@ def engine(shared_engine: ScriptedEngine) -> ScriptedEngine:
 @pytest.fixture(scope="module")
 def server(django_db_setup: None, shared_engine: ScriptedEngine) -> Iterator[str]:
     """The real application in a uvicorn process of its own, on the test database."""
-    port = free_port()
-    told = {
-        "DJANGO_SETTINGS_MODULE": "chatsite.settings",
-        "CHATSITE_DATA_DIR": str(settings.DATA_DIR),
-        "CHATSITE_DATABASE_URL": f"sqlite:///{connection.settings_dict['NAME']}",
-        "CHATSITE_SECRET_KEY": settings.SECRET_KEY,
-        "CHATSITE_ENGINE_URL": shared_engine.url,
-        "CHATSITE_ENGINE_SECRET": SECRET,
-    }
-    command = [
-        sys.executable,
-        "-m",
-        "uvicorn",
-        "chatsite.asgi:application",
-        "--port",
-        str(port),
-        "--log-level",
-        "warning",
-    ]
-    with subprocess.Popen(command, env=os.environ | told) as process:
-        try:
-            wait_for(f"http://127.0.0.1:{port}/healthz", process)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
+    with serving_site(shared_engine) as (address, _process):
+        yield address
 
 
 @pytest.fixture
 def site(server: str, engine: ScriptedEngine, model: ModelVersion) -> str:
     return server
-
-
-def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
-        assert process.poll() is None, "the server ended"
-        try:
-            if httpx.get(url, trust_env=False).is_success:
-                return
-        except httpx.TransportError:
-            time.sleep(0.05)
-    raise AssertionError("the server does not answer")
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ TEXTS = ["你好，今天天气很好。", "hello there, how are you?", "好的�
 
 @pytest.fixture(scope="session")
 def tokenizer_dir(tmp_path_factory) -> Path:
-    directory = tmp_path_factory.mktemp("tokenizer")
+    directory: Path = tmp_path_factory.mktemp("tokenizer")
     train_tokenizer(TEXTS, 320, directory)
     return directory
 
@@ -34,7 +34,7 @@ def tokenizer_dir(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def models_dir(tmp_path_factory, tokenizer_dir: Path) -> Path:
     """Two versions that differ in their weights. Tests that change files copy it."""
-    root = tmp_path_factory.mktemp("models")
+    root: Path = tmp_path_factory.mktemp("models")
     for seed, name in enumerate(("ada", "bea")):
         bundle.new_base(root / name, tokenizer_dir, layers=2, heads=4, width=32, context=CONTEXT, seed=seed)
     return root

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -25,7 +26,7 @@ def test_a_new_base_loads_unchanged_in_transformers(base: Path) -> None:
     model, tokenizer = AutoModelForCausalLM.from_pretrained(base), AutoTokenizer.from_pretrained(base)
     messages = [{"role": "user", "content": "apple"}, {"role": "assistant", "content": "red"}]
 
-    theirs = tokenizer.apply_chat_template(messages, return_assistant_tokens_mask=True, return_dict=True)
+    theirs: Any = tokenizer.apply_chat_template(messages, return_assistant_tokens_mask=True, return_dict=True)
     ours = Renderer.load(base).render(say("apple", "red"))
 
     assert (theirs["input_ids"], theirs["assistant_masks"]) == (ours.ids, ours.mask)
@@ -141,7 +142,7 @@ def test_a_base_without_a_template_gets_ours_with_rows_at_the_mean(tmp_path: Pat
 
     manifest = adopt_base(source, tmp_path / "base")
 
-    rows = AutoModelForCausalLM.from_pretrained(tmp_path / "base").transformer.wte.weight
+    rows: Any = AutoModelForCausalLM.from_pretrained(tmp_path / "base").get_input_embeddings().weight
     assert manifest["template"] == "chatsite"
     assert torch.allclose(rows[known:], rows[:known].mean(dim=0).expand(5, -1))
     renderer = Renderer.load(tmp_path / "base")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 import torch
-from transformers.modeling_utils import PreTrainedModel
 
 from tests.ml.tiny_models import CONTEXT, FAMILIES, VOCABULARY, tiny_gpt2
-from training.ml import decode
+from training.ml import decode, slots
 from training.ml.config import SamplingConfig
 from training.ml.decode import Decoder, Row, generate, probe
 from training.ml.errors import BadModel, PromptTooLong
@@ -24,7 +24,7 @@ def prompts(*lengths: int, seed: int = 0) -> list[list[int]]:
     return [[numbers.randrange(2, VOCABULARY) for _ in range(length)] for length in lengths]
 
 
-def expected(model: PreTrainedModel, prompt: list[int], count: int) -> list[int]:
+def expected(model: Any, prompt: list[int], count: int) -> list[int]:
     ids = torch.tensor([prompt])
     whole = model.generate(
         ids,
@@ -34,15 +34,16 @@ def expected(model: PreTrainedModel, prompt: list[int], count: int) -> list[int]
         eos_token_id=None,
         pad_token_id=0,
     )
-    return whole[0, len(prompt) :].tolist()
+    ids_made: list[int] = whole[0, len(prompt) :].tolist()
+    return ids_made
 
 
 @pytest.fixture(params=FAMILIES)
-def model(request) -> PreTrainedModel:
+def model(request) -> Any:
     return FAMILIES[request.param]()
 
 
-def test_greedy_ids_are_those_of_transformers(model: PreTrainedModel):
+def test_greedy_ids_are_those_of_transformers(model: Any):
     asked = prompts(1, 7, 90, 300, 64, 65)
 
     answers = generate(model, asked, sampling=GREEDY, stop_ids=[], max_rows=3)
@@ -50,7 +51,7 @@ def test_greedy_ids_are_those_of_transformers(model: PreTrainedModel):
     assert [answer.ids for answer in answers] == [expected(model, prompt, 12) for prompt in asked]
 
 
-def test_log_probabilities_are_the_models_own(model: PreTrainedModel):
+def test_log_probabilities_are_the_models_own(model: Any):
     [prompt] = prompts(20)
 
     [answer] = generate(model, [prompt], sampling=GREEDY, stop_ids=[])
@@ -62,7 +63,7 @@ def test_log_probabilities_are_the_models_own(model: PreTrainedModel):
     )
 
 
-def test_a_seeded_answer_is_the_same_alone_and_among_others(model: PreTrainedModel):
+def test_a_seeded_answer_is_the_same_alone_and_among_others(model: Any):
     sampling = SamplingConfig(temperature=0.9, top_k=30, top_p=0.9, max_tokens=20, seed=5)
     asked = prompts(9, 40, 3, 120, 70, 11, 5)
 
@@ -73,7 +74,7 @@ def test_a_seeded_answer_is_the_same_alone_and_among_others(model: PreTrainedMod
     assert len({tuple(answer.ids) for answer in among}) == 7
 
 
-def test_rows_may_join_and_leave_at_any_step(model: PreTrainedModel):
+def test_rows_may_join_and_leave_at_any_step(model: Any):
     """A random life: whatever happens around a row, it goes on as if it were alone."""
     numbers = random.Random(3)
     asked = prompts(*[numbers.randrange(1, 150) for _ in range(14)])
@@ -100,7 +101,7 @@ def test_rows_may_join_and_leave_at_any_step(model: PreTrainedModel):
     assert sum(len(ids) == 15 for ids in got.values()) > 5
 
 
-def test_an_answer_ends_at_its_stop_id_and_at_the_window(model: PreTrainedModel):
+def test_an_answer_ends_at_its_stop_id_and_at_the_window(model: Any):
     [short, long] = prompts(5, CONTEXT - 3)
     third = expected(model, short, 12)[2]
 
@@ -111,7 +112,7 @@ def test_an_answer_ends_at_its_stop_id_and_at_the_window(model: PreTrainedModel)
     assert len(full.ids) <= 3
 
 
-def test_a_long_prompt_is_read_beside_those_who_write(model: PreTrainedModel):
+def test_a_long_prompt_is_read_beside_those_who_write(model: Any):
     short, long = prompts(4, 200)
     with slot_attention(model):
         decoder = Decoder(model)
@@ -139,7 +140,7 @@ def test_ids_that_the_model_does_not_have_are_refused(ids: list[int]):
 
 
 def test_numbers_gone_wrong_end_one_row_only_and_leave_its_slot_clean():
-    model = tiny_gpt2()
+    model: Any = tiny_gpt2()
     with torch.no_grad():
         model.transformer.wte.weight[7] = torch.nan
         model.lm_head.weight = torch.nn.Parameter(torch.randn(VOCABULARY, 32))
@@ -182,19 +183,19 @@ def test_the_model_is_as_before_afterwards():
     assert model.config._attn_implementation == "sdpa"
 
 
-def test_every_family_passes_the_probe(model: PreTrainedModel):
+def test_every_family_passes_the_probe(model: Any):
     probe(model)
 
 
 def test_the_probe_finds_damaged_weights_and_wrong_attention(monkeypatch):
-    broken = tiny_gpt2()
+    broken: Any = tiny_gpt2()
     with torch.no_grad():
         broken.transformer.h[1].ln_1.weight[3] = torch.nan
     with pytest.raises(BadModel, match="no numbers"):
         probe(broken)
 
     # A model whose attention needs more than slots can give: here, positions that the decoder gets wrong.
-    real = decode.plan
+    real = slots.plan
     monkeypatch.setattr(
         decode, "plan", lambda lengths, chunks, **more: real([max(0, n - 2) for n in lengths], chunks, **more)
     )

@@ -11,7 +11,7 @@ import torch
 from tests.ml import tiny
 from training.ml import metrics
 from training.ml.dataset import FrozenDataset
-from training.ml.evaluate import evaluate
+from training.ml.evaluate import answer, evaluate
 from training.ml.records import Event, Metric
 
 
@@ -126,3 +126,9 @@ def test_documents_longer_than_the_model_are_measured_whole(base: Path, tmp_path
 
 def test_stopping_ends_an_evaluation(base: Path, dialogues: FrozenDataset) -> None:
     assert evaluate(base, dialogues.directory, on_event=print, stopped=lambda: True) == []
+
+
+def test_it_answers_conversations(base: Path) -> None:
+    found = answer(base, [tiny.say("apple?"), tiny.say("x" * 10, "y" * 10, "z")])
+
+    assert len(found) == 2

@@ -41,6 +41,7 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
 
 def renderer_of(tokenizer: Tokenizer, template: str = CHAT_TEMPLATE, context: int = 64) -> Renderer:
     end = tokenizer.token_to_id(END)
+    assert end is not None
     return Renderer(tokenizer, template, context_length=context, stop_ids=[end], eos_token=END, pad_id=0)
 
 

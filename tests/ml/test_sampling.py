@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from typing import Any
 
 import pytest
 import torch
@@ -12,11 +13,11 @@ from hypothesis import strategies as st
 from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 from training.ml.config import SamplingConfig
-from training.ml.sampling import Drawn, Sampler, draw
+from training.ml.sampling import Sampler, draw
 
 
-def ids_of(logits: torch.Tensor, **settings_: object) -> Counter[int]:
-    sampler = Sampler(seed=7, **settings_)  # type: ignore[arg-type]
+def ids_of(logits: torch.Tensor, **settings_: Any) -> Counter[int]:
+    sampler = Sampler(seed=7, **settings_)
     return Counter(item.id for _ in range(400) for item in draw(logits, [sampler]) if item)
 
 
@@ -82,7 +83,7 @@ def test_a_row_draws_the_same_alone_and_among_any_others(neighbours: list[tuple[
     torch.manual_seed(4)
     # Rounded, so that there are ties: the order of equal scores must not depend on the others either.
     logits = (torch.randn(len(neighbours) + 1, 64) * 2).round()
-    mine = {"temperature": 0.9, "top_k": 12, "top_p": 0.8, "seed": 11}
+    mine: dict[str, Any] = {"temperature": 0.9, "top_k": 12, "top_p": 0.8, "seed": 11}
     others = [Sampler(temperature=t, top_k=k, top_p=p, seed=1) for t, k, p in neighbours]
 
     [alone] = draw(logits[-1:], [Sampler(**mine)])
@@ -97,7 +98,9 @@ def test_forbidden_ids_are_never_drawn_and_leave_the_models_own_chances_alone():
     [greedy] = draw(logits, [Sampler(temperature=0, forbidden=[0])])
     counts = ids_of(logits, forbidden=[0])
 
-    assert greedy == Drawn(1, pytest.approx(float(logits.log_softmax(-1)[0, 1])), 0.0)
+    assert greedy is not None
+    assert (greedy.id, greedy.sampling_logprob) == (1, 0.0)
+    assert greedy.logprob == pytest.approx(float(logits.log_softmax(-1)[0, 1]))
     assert set(counts) == {1, 2}
     assert logits.tolist() == [[9.0, 1.0, 0.0]]
 

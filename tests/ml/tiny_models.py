@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 from transformers.modeling_utils import PreTrainedModel
@@ -31,7 +33,7 @@ def tiny_qwen2() -> PreTrainedModel:
     return _loud(Qwen2ForCausalLM(config))
 
 
-def _grouped() -> dict[str, int]:
+def _grouped() -> dict[str, Any]:
     return {
         "vocab_size": VOCABULARY,
         "hidden_size": 32,
@@ -48,7 +50,8 @@ def _loud(model: PreTrainedModel) -> PreTrainedModel:
         for parameter in model.parameters():
             if parameter.ndim > 1:
                 parameter.mul_(8)
-    return model.eval()
+    model.eval()
+    return model
 
 
 FAMILIES = {"gpt2": tiny_gpt2, "llama": tiny_llama, "qwen2": tiny_qwen2}

@@ -6,12 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
+from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, reverse
+from django.utils import timezone
+from django.utils.dateformat import format as date_format
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
@@ -23,9 +26,12 @@ from training import curation, versions
 from training.admin.pages import EXAMPLE_BADGES, DataAdmin, bubbles, role_choices, user_of
 from training.forms import DialogueForm, EditForm, QuestionForm, body_of
 from training.ml.errors import PipelineError
+from training.ml.records import SPLITS
 from training.models import Example, VersionRow
+from training.narration import split_name
 from training.wording import error_text
 
+TAGS_KEPT_SECONDS = 30
 EMPTY_TURNS = [{"role": role, "content": ""} for role in ("user", "assistant", "user", "assistant")]
 ACTIONS = {
     "added": _("Added"),
@@ -43,21 +49,46 @@ class TagFilter(admin.SimpleListFilter):
     parameter_name = "tag"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(tag, tag) for tag in versions.tags_in_use()]
+        # To know the tags every row is looked at; the list must not pay that at each click.
+        tags = cache.get_or_set("training.tags", versions.tags_in_use, TAGS_KEPT_SECONDS) or []
+        return [(tag, tag) for tag in tags]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Example]) -> QuerySet[Example]:
         tag = self.value()
         return versions.with_tag(queryset, tag) if tag else queryset
 
 
+class LanguageFilter(admin.SimpleListFilter):
+    title = _("language")
+    parameter_name = "language"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("zh", _("Chinese")), ("en", _("English"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Example]) -> QuerySet[Example]:
+        return queryset.filter(language=self.value()) if self.value() else queryset
+
+
+class SplitFilter(admin.SimpleListFilter):
+    title = _("split")
+    parameter_name = "split"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("none", _("never frozen")), *((split, split_name(split)) for split in SPLITS)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Example]) -> QuerySet[Example]:
+        split = self.value()
+        return queryset.filter(split="" if split == "none" else split) if split else queryset
+
+
 @admin.register(Example)
 class ExampleAdmin(DataAdmin):
-    list_display = ("chat", "kind", "badge", "corpus", "tag_list", "updated_at")
+    list_display = ("chat", "badge", "kind", "source", "changed")
     list_display_links = ("chat",)
-    list_filter = ("status", "kind", "corpus", TagFilter, "language", "split")
-    search_fields = ("preview", "group", "source_key")
+    list_filter = ("status", "kind", "corpus", TagFilter, LanguageFilter, SplitFilter)
+    search_fields = ("preview", "^source_key")
     list_select_related = ("corpus",)
-    list_per_page = 50
+    list_per_page = 30
     show_full_result_count = False
     actions = ("approve_all", "reject_all", "reopen_all")
 
@@ -70,9 +101,14 @@ class ExampleAdmin(DataAdmin):
     def badge(self, example: Example) -> tuple[str, str]:
         return example.status, example.get_status_display()
 
-    @display(description=_("tags"))
-    def tag_list(self, example: Example) -> str:
-        return ", ".join(example.tags) or "–"
+    @display(description=_("source"), ordering="corpus")
+    def source(self, example: Example) -> SafeString:
+        corpus = [example.corpus.name] if example.corpus else []
+        return format_html_join("", '<span class="cs-tag">{}</span>', ((name,) for name in [*corpus, *example.tags]))
+
+    @display(description=_("changed"), ordering="updated_at")
+    def changed(self, example: Example) -> str:
+        return date_format(timezone.localtime(example.updated_at), "Y-m-d H:i")
 
     class Media:
         css = {"all": ("training/data.css",)}

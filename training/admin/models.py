@@ -19,7 +19,7 @@ from django.views.decorators.http import require_POST
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from training import narration, registry, serving
+from training import evaluations, narration, registry, serving, tasks
 from training.admin.pages import DataAdmin, user_of
 from training.ml.errors import PipelineError
 from training.models import Activation, Evaluation, ModelVersion
@@ -71,6 +71,7 @@ class ModelVersionAdmin(DataAdmin):
     def own_pages(self) -> list[URLPattern]:
         return [
             self.page("<int:pk>/activate/", require_POST(self.activate_view), "activate"),
+            self.page("<int:pk>/measure/", require_POST(self.measure_view), "measure"),
             self.page("<int:pk>/roll-back/", require_POST(self.roll_back_view), "roll_back"),
         ]
 
@@ -105,6 +106,7 @@ class ModelVersionAdmin(DataAdmin):
             active=active,
             report=None if model.is_active else registry.gate(model, active),
             may_activate=self.has_change_permission(request, model),
+            unmeasured=_unmeasured(model),
             earlier=_earlier(model),
             figures=_figures(model),
             children=ModelVersion.objects.filter(parent=model),
@@ -124,6 +126,14 @@ class ModelVersionAdmin(DataAdmin):
         seen = ModelVersion.objects.filter(pk=int(replaces)).first() if replaces.isdecimal() else None
         verb = registry.activate
         return _switch(request, pk, lambda user: verb(model, replaces=seen, user=user, override=override, note=note))
+
+    def measure_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Figures that the gate misses: of both models, on the candidate's own version."""
+        model = self._changeable(request, pk)
+        for missing in _unmeasured(model):
+            tasks.ring_measure(missing.uid, model.dataset.sha256)  # type: ignore[union-attr]
+        messages.success(request, gettext("Both models are being measured. Look again in a minute."))
+        return _to_page(pk)
 
     def roll_back_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         seen = self._changeable(request, pk)
@@ -146,6 +156,15 @@ def _switch(request: HttpRequest, pk: int, verb: Callable[[User], Activation]) -
 
 def _to_page(pk: int) -> HttpResponseRedirect:
     return HttpResponseRedirect(reverse("admin:training_modelversion_change", args=(pk,)))
+
+
+def _unmeasured(model: ModelVersion) -> list[ModelVersion]:
+    """Of the model and the active one: who has no figures on the rows that the gate compares."""
+    dataset, active = model.dataset, registry.active_model()
+    if dataset is None or active is None or model == active:
+        return []
+    splits = evaluations.splits_with_rows(dataset)
+    return [one for one in (model, active) if not evaluations.is_measured(one, dataset, splits)]
 
 
 def _earlier(model: ModelVersion) -> ModelVersion | None:

@@ -16,7 +16,7 @@ from unfold.decorators import display
 
 from training import again, live, plans, runs, tasks
 from training.admin.pages import DataAdmin, user_of
-from training.admin.run_form import RunForm
+from training.admin.run_form import SETTINGS, RunForm
 from training.ml.errors import PipelineError
 from training.models import DatasetVersion, ModelVersion, TrainingRun
 
@@ -176,7 +176,7 @@ def _first_choice(request: HttpRequest) -> dict[str, Any]:
 
 def _settings(run: TrainingRun) -> list[dict[str, Any]]:
     return [
-        {"name": name, "value": value, "reason": run.reasons.get(name, "")}
-        for name, value in run.config.items()
-        if name != "method"
+        {"label": label, "value": run.config[name], "reason": run.reasons.get(name, "")}
+        for name, (label, _meaning) in SETTINGS.items()
+        if name in run.config and (name != "beta" or run.method == TrainingRun.Method.DPO)
     ]

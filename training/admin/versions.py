@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -25,7 +24,7 @@ from training.forms import FreezeForm
 from training.ml.dataset import FrozenDataset, counted
 from training.ml.errors import PipelineError
 from training.ml.records import SPLITS
-from training.models import DatasetVersion, Example
+from training.models import Corpus, DatasetVersion, Example
 from training.narration import split_name
 
 Status = DatasetVersion.Status
@@ -202,13 +201,19 @@ def _contents(version: DatasetVersion) -> dict[str, Any]:
         "changed": [(wording.step_label(name), count) for name, count in version.report.get("changed", {}).items()],
         "dropped": [(wording.reason_text(name), count) for name, count in counted(version.report).items()],
         "steps": [wording.step_label(name) for name in (version.recipe.steps if version.recipe else [])],
-        "selection": json.dumps(version.selection, ensure_ascii=False),
+        "selection": _selected(version),
         "difference": versions.difference(version, version.parent) if version.parent else None,
     }
     try:
         return context | {"splits": _first_rows(versions.load(version))}
     except PipelineError as error:
         return context | {"damage": wording.error_text(error)}
+
+
+def _selected(version: DatasetVersion) -> list[str]:
+    """Names of the corpora and tags that were chosen."""
+    corpora = Corpus.objects.filter(pk__in=version.selection.get("corpora", []))
+    return [*(corpus.name for corpus in corpora), *(f"#{tag}" for tag in version.selection.get("tags", []))]
 
 
 def _first_rows(frozen: FrozenDataset) -> list[tuple[str, list[dict[str, Any]]]]:

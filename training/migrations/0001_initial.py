@@ -313,7 +313,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='example',
-            index=models.Index(fields=['status', 'kind'], name='training_ex_status_991368_idx'),
+            index=models.Index(fields=['status', '-id'], name='training_ex_status_8e4090_idx'),
         ),
         migrations.AddConstraint(
             model_name='evaluation',

@@ -132,14 +132,15 @@ def _resize(model: PreTrainedModel, tokenizer: Tokenizer) -> None:
     """Rows for new tokens, each the mean of the old ones, so that the model neither loves nor fears them."""
     import torch
 
-    wanted, known = tokenizer.get_vocab_size(), model.get_input_embeddings().weight.shape[0]
+    table: Any = model.get_input_embeddings().weight
+    wanted, known = tokenizer.get_vocab_size(), table.shape[0]
     if wanted <= known:
         return
     model.resize_token_embeddings(wanted, mean_resizing=False)
     with torch.no_grad():
-        layers = {id(layer.weight): layer for layer in (model.get_input_embeddings(), model.get_output_embeddings())}
-        for layer in layers.values():
-            layer.weight[known:] = layer.weight[:known].mean(dim=0)
+        ends: list[Any] = [model.get_input_embeddings(), model.get_output_embeddings()]
+        for table in {id(layer.weight): layer.weight for layer in ends}.values():
+            table[known:] = table[:known].mean(dim=0)
 
 
 def _align(model: PreTrainedModel, files: Path) -> None:

@@ -176,7 +176,6 @@ def new_base(
     context: int,
     dropout: float = 0.1,
     seed: int = 42,
-    precision: Precision = "float32",
 ) -> Path:
     """A GPT-2 with random weights around a tokenizer of ours. Returns `out_dir`."""
     import torch
@@ -201,7 +200,7 @@ def new_base(
         pad_token_id=tokenizer.token_to_id(settings["pad_token"]),
     )
     torch.manual_seed(seed)
-    save_model(GPT2LMHeadModel(config), tokenizer_dir, out_dir, precision=precision, name=out_dir.name)
+    save_model(GPT2LMHeadModel(config), tokenizer_dir, out_dir, name=out_dir.name)
     return out_dir
 
 

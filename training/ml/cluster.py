@@ -14,7 +14,6 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 
 import jieba
 import numpy as np
-from datasketch import MinHash, MinHashLSH
 from numpy.typing import NDArray
 
 from training.ml.records import Body, Kind
@@ -92,6 +91,9 @@ class _Index:
     """Texts seen so far; `neighbours` finds the similar ones among them and remembers the new one."""
 
     def __init__(self, count: int) -> None:
+        # It brings scipy, a second that a starting web process need not wait.
+        from datasketch import MinHash, MinHashLSH
+
         self._lsh = MinHashLSH(num_perm=_PERMUTATIONS, params=(_BANDS, _BAND_ROWS))
         self._empty = MinHash(num_perm=_PERMUTATIONS, hashfunc=int, scheme="affine32")
         self._signatures = np.zeros((count, _PERMUTATIONS), dtype=np.uint32)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor
@@ -61,7 +61,7 @@ class Decoder:
         self.model = model
         self.max_rows = max_rows
         self.context = context_of(model)
-        self.vocabulary = int(model.get_input_embeddings().weight.shape[0])  # type: ignore[arg-type]
+        self.vocabulary = vocabulary_of(model)
         self.rows: list[Row] = []
         self._decoding = 0
         self._group = _query_group(model)
@@ -211,6 +211,11 @@ def context_of(model: PreTrainedModel) -> int:
     return min(length, window) if window and slides else length
 
 
+def vocabulary_of(model: PreTrainedModel) -> int:
+    """How many ids the model knows; often more than its tokenizer has."""
+    return int(cast("torch.nn.Embedding", model.get_input_embeddings()).num_embeddings)
+
+
 def _query_group(model: PreTrainedModel) -> int:
     config = model.config.get_text_config()
     shared = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
@@ -288,7 +293,7 @@ def _ends(answer: Generated, drawn: Drawn | None, stop_ids: Sequence[int], limit
 @torch.inference_mode()
 def probe(model: PreTrainedModel) -> None:
     """Compare slot decoding with the model's own forward pass. Raises BadModel when they differ or give no numbers."""
-    ids = [index % int(model.get_input_embeddings().weight.shape[0]) for index in range(1, 12)]  # type: ignore[arg-type]
+    ids = [index % vocabulary_of(model) for index in range(1, 12)]
     with slot_attention(model):
         decoder = Decoder(model, max_rows=2)
         # A second row, so that slots, masks and the meeting of reading and decoding are part of the proof.

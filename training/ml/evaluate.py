@@ -17,7 +17,7 @@ from torch import Tensor
 
 from training.ml import dataset as datasets
 from training.ml import metrics
-from training.ml.answers import SAMPLES, greedy, last_exchange
+from training.ml.answers import LONGEST_ANSWER, SAMPLES, greedy, last_exchange
 from training.ml.batches import IGNORED, Collator, RowsBuilder, micro_batches
 from training.ml.errors import BadDataset
 from training.ml.records import Dialogue, Document, Event, Message, Metric, Pair, Record, Split
@@ -87,8 +87,8 @@ def evaluate(
     dataset: Path,
     *,
     splits: Sequence[Split] = DEFAULT_SPLITS,
-    on_event: OnEvent,
-    stopped: Stopped,
+    on_event: OnEvent = lambda _event: None,
+    stopped: Stopped = lambda: False,
     generate_limit: int = GENERATE_LIMIT,
 ) -> list[Metric]:
     """All figures of all splits that have rows. `stopped()` ends it early with what is complete.
@@ -107,7 +107,15 @@ def evaluate(
     return found
 
 
-def _load(model_dir: Path, on_event: OnEvent, stopped: Stopped) -> Examiner:
+def answer(model_dir: Path, prompts: Sequence[Sequence[Message]]) -> list[str]:
+    """The greedy answer to each conversation, without old turns that do not fit. Raises BadModel, PromptTooLong."""
+    examiner = _load(model_dir)
+    renderer = examiner.renderer
+    room = min(LONGEST_ANSWER, renderer.context_length // 2)
+    return greedy(examiner.model, renderer, [renderer.fit(messages, max_new=room).ids for messages in prompts])
+
+
+def _load(model_dir: Path, on_event: OnEvent = lambda _event: None, stopped: Stopped = lambda: False) -> Examiner:
     from training.ml.device import place
     from training.ml.fit import load_model, quiet
 

@@ -77,10 +77,21 @@ def fit(config: FitConfig, *, dataset: Path, base: Path, out: Path, on_event: On
     quiet()
     seed_everything(config.seed)
     out.mkdir(parents=True, exist_ok=True)
-    job = Job(config=config, frozen=frozen, base=base, renderer=renderer, out=out, tell=on_event, stopped=stopped)
+    tell = on_event if _is_first_process() else _say_nothing
+    job = Job(config=config, frozen=frozen, base=base, renderer=renderer, out=out, tell=tell, stopped=stopped)
     trainer = _build(job)
     _train(trainer)
     return _finish(trainer, job)
+
+
+def _is_first_process() -> bool:
+    from accelerate import PartialState
+
+    return bool(PartialState().is_main_process)
+
+
+def _say_nothing(_event: Event) -> None:
+    """Of several processes only the first one tells."""
 
 
 def quiet() -> None:

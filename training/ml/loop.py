@@ -237,7 +237,8 @@ class Supervised:
         checkpoints.require_space(life.out, life.parameters)
         with checkpoints.telling_disk_full(life.out, life.parameters):
             super()._save_checkpoint(model, trial)  # type: ignore[misc]
-            checkpoints.seal(life.out, life.progress)
+            if life.schedule.rank == 0:
+                checkpoints.seal(life.out, life.progress)
         life.last_checkpoint = time.monotonic()
         life.tell(Event(kind="checkpoint", step=life.progress.step, data={"best_step": life.progress.best_step}))
 

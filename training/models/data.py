@@ -131,7 +131,7 @@ class Example(models.Model):
         verbose_name = _("example")
         verbose_name_plural = _("examples")
         ordering = ("-id",)
-        indexes = (models.Index(fields=("status", "kind")),)
+        indexes = (models.Index(fields=("status", "-id")),)
 
     def __str__(self) -> str:
         return self.preview or f"#{self.pk}"

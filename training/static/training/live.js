@@ -46,7 +46,7 @@ function makePlot() {
     width: box.clientWidth || 600,
     height: 280,
     scales: { x: { time: false } },
-    axes: [axis, axis],
+    axes: [{ ...axis, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000] }, axis],
     series: [
       { label: words.step },
       { label: words.loss, stroke: "#3b82f6", width: 1.5, spanGaps: true, points: { show: false } },

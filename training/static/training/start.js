@@ -1,6 +1,8 @@
 // The start form: shows the automatic value of every empty field, and why, for the chosen base and version.
 
 const form = document.getElementById("start-run");
+// Not form.dataset: the field of that name hides it.
+const planUrl = form.getAttribute("data-plan-url");
 const problem = document.getElementById("plan-error");
 let asked = 0;
 
@@ -16,7 +18,7 @@ async function plan() {
   const mine = ++asked;
   const query = new URLSearchParams();
   for (const name of ["base", "dataset", "method"]) query.set(name, form.elements[name].value);
-  const response = await fetch(`${form.dataset.planUrl}?${query}`, { headers: { Accept: "application/json" } });
+  const response = await fetch(`${planUrl}?${query}`, { headers: { Accept: "application/json" } });
   if (!response.ok || mine !== asked) return; // a later choice was made meanwhile
   const { values, reasons, error } = await response.json();
   show(values, reasons);
