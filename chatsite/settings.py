@@ -245,5 +245,7 @@ UNFOLD = {
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_LANGUAGES": True,
+    "DASHBOARD_CALLBACK": "chatsite.dashboard.add_loop",
+    "SIDEBAR": {"navigation": "chatsite.dashboard.navigation"},
     "COLORS": {"primary": TEAL},
 }

@@ -212,7 +212,7 @@ def in_words(error: Exception) -> str:
     """What people can act on; anything else is in the log."""
     if "out of memory" in str(error).lower():
         return _("The device ran out of memory. Try a smaller batch or shorter rows.")
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    if (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "disk is full" in str(error):
         return _("The disk is full. Make room and start the run again.")
     return _("Unexpected error, see the log (%(kind)s).") % {"kind": type(error).__name__}
 

@@ -17,7 +17,7 @@ from training.models import Corpus, DatasetVersion
 Claimed = TypeVar("Claimed", Corpus, DatasetVersion)
 
 # Longer than any silent stretch of a reader or freezer: they beat at every batch.
-LEASE_SECONDS = 120
+LEASE_SECONDS = 30
 
 
 class ClaimLost(Exception):

@@ -12,6 +12,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from training.models import Activation, Evaluation, ModelVersion
+from training.narration import metric_name
 
 CANARY_PREFIX = "canary"
 HIGHER_IS_BETTER = {"token_accuracy", "sequence_accuracy", "exact_match", "bleu", "preference_accuracy"}
@@ -91,7 +92,7 @@ def _own_test(candidate: ModelVersion, pairs: list[Pair]) -> tuple[list[str], li
             if found.gain > 0:
                 return [], []
             text = _("No gain on its own test rows: %(metric)s is %(candidate).4g, the active model has %(active).4g.")
-            return [text % {"metric": metric, "candidate": mine.value, "active": theirs.value}], []
+            return [text % {"metric": metric_name(metric), "candidate": mine.value, "active": theirs.value}], []
     return [_("Not compared: the active model was not measured on the test rows of this model's dataset version.")], []
 
 

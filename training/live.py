@@ -91,7 +91,7 @@ def figures(run: TrainingRun) -> list[dict[str, Any]]:
     return [
         {
             "split": narration.split_name(item.split),
-            "metric": item.metric,
+            "metric": narration.metric_name(item.metric),
             "value": item.value,
             "low": item.low,
             "high": item.high,

@@ -27,13 +27,28 @@ def _state(data: dict[str, Any]) -> str:
 def split_name(split: str) -> str:
     """What the rows of a split are to people."""
     if split.startswith("canary"):
-        return _("canaries")
+        return _("Canaries")
     names = {
-        "test": _("unseen facts"),
-        "phrasing": _("unseen phrasings of trained facts"),
-        "validation": _("validation"),
+        "test": _("Unseen facts"),
+        "phrasing": _("Unseen phrasings of trained facts"),
+        "validation": _("Validation"),
     }
     return names.get(split, split)
+
+
+def metric_name(metric: str) -> str:
+    """A figure in words, with the direction that is better."""
+    names = {
+        "loss": _("Loss ↓"),
+        "perplexity": _("Perplexity ↓"),
+        "bits_per_byte": _("Bits per byte ↓"),
+        "token_accuracy": _("Token accuracy ↑"),
+        "sequence_accuracy": _("Sequence accuracy ↑"),
+        "exact_match": _("Exact answers ↑"),
+        "bleu": _("BLEU ↑"),
+        "preference_accuracy": _("Preference accuracy ↑"),
+    }
+    return names.get(metric, metric)
 
 
 def _started(event: RunEvent) -> str:
@@ -70,13 +85,18 @@ def _note(event: RunEvent) -> str:
         case "no_validation":
             return _("There are no validation rows: the last weights are kept, nothing stops early.")
         case "measured":
-            text = _("Measured %(count)d rows: %(split)s.")
-            return text % {"count": data.get("total", 0), "split": split_name(str(data.get("split", "")))}
+            return _measured(data)
         case "rows_cut":
             text = _("%(cut)d rows were too long and were cut, %(dropped)d had nothing to learn.")
             return text % {"cut": data.get("cut", 0), "dropped": data.get("dropped", 0)}
         case _:
             return str(data.get("text", ""))
+
+
+def _measured(data: dict[str, Any]) -> str:
+    answered = data.get("phase") == "generate"
+    text = _("%(split)s: %(count)d questions answered.") if answered else _("%(split)s: %(count)d rows measured.")
+    return text % {"count": data.get("total", 0), "split": split_name(str(data.get("split", "")))}
 
 
 TELLERS: dict[str, Callable[[RunEvent], str]] = {

@@ -31,7 +31,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-START_SECONDS = 120
+START_SECONDS = 300
 expect.set_options(timeout=20_000)
 
 # Playwright keeps an event loop in the test's thread, where Django would refuse the ORM.

@@ -70,7 +70,7 @@ def wait_for_health(http: httpx.Client) -> dict[str, Any]:
             return told
 
 
-def test_it_answers_logs_json_and_ends_open_streams_with_a_word(models_dir: Path):
+def test_it_listens_answers_and_logs_json(models_dir: Path):
     body = {"model": "ada", "prompt": [5], "max_tokens": 4, "seed": 1, "stop_token_ids": [999]}
     with started(models_dir) as (process, http):
         assert http.get("/health").json() == {"status": "ok", "versions": []}
@@ -85,6 +85,25 @@ def test_it_answers_logs_json_and_ends_open_streams_with_a_word(models_dir: Path
     assert (done["request_id"], done["tokens"], done["outcome"]) == ("click-7", 4, "length")
     assert {"level", "timestamp", "logger"} <= done.keys()
     assert process.returncode in (0, -signal.SIGTERM)
+
+
+def test_who_still_waits_at_the_end_is_told(models_dir: Path, monkeypatch):
+    monkeypatch.setenv("CHATSITE_ENGINE_ROWS", "1")
+    body = {"model": "ada", "prompt": [5], "max_tokens": 120, "stop_token_ids": [999], "stream": True}
+    with started(models_dir) as (process, http):
+        http.post("/v1/versions/load", json={"id": "ada"}).raise_for_status()
+        with (
+            http.stream("POST", "/v1/completions", json=body) as first,
+            http.stream("POST", "/v1/completions", json=body) as second,
+        ):
+            lines = second.iter_lines()
+            assert "queued" in next(lines)
+            process.send_signal(signal.SIGTERM)
+            rest = [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
+            first.read()
+        assert process.wait(timeout=20) in (0, -signal.SIGTERM)
+
+    assert rest[-1]["error"]["code"] == "engine_closing"
 
 
 def test_it_ends_when_its_parent_does(models_dir: Path):

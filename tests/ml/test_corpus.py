@@ -182,6 +182,9 @@ def test_encodings_are_recognised(tmp_path, mark, codec, found):
         ('{"messages": [{"role": "assistant", "content": "a", "weight": 2}]}', "bad_weight"),
         ('{"prompt": "a", "chosen": "b", "rejected": "b"}', "same_answers"),
         ('{"prompt": "a", "chosen": "b", "rejected": "c", "margin": "x"}', "bad_margin"),
+        ('{"prompt": "a", "chosen": "b", "rejected": "c", "margin": NaN}', "bad_margin"),
+        ('{"prompt": "a", "completion": ' + "9" * 5000 + "}", "not_json"),
+        ('{"\\ud800\\u0000": "a"}', "wrong_keys"),
     ],
 )
 def test_a_bad_line_is_told_and_its_neighbours_are_kept(tmp_path, line, rule):
@@ -192,6 +195,7 @@ def test_a_bad_line_is_told_and_its_neighbours_are_kept(tmp_path, line, rule):
     assert [row.line for row in good] == [1, 3, 4]
     assert [(row.line, row.rule) for row in bad] == [(2, rule)]
     assert len(bad[0].message) > 20
+    (bad[0].message + str(bad[0].facts)).encode()
     assert len(bad[0].excerpt) <= 81
 
 

@@ -86,6 +86,14 @@ def test_a_file_without_a_readable_row_fails_and_lists_why():
     assert [finding.line for finding in corpus.findings.all()] == [1, 2]
 
 
+def test_nasty_words_in_keys_and_groups_are_stored_harmless():
+    nasty = b'{"prompt": "a", "completion": "b", "group": "\\ud800\\u0000"}\n{"\\ud800\\u0000": 1}\n'
+
+    corpus = read(nasty)
+
+    assert (corpus.status, corpus.rows_new, corpus.rows_bad) == ("ready", 1, 1)
+
+
 def test_the_same_bytes_twice_are_not_taken_twice():
     corpus = read(jsonl(*ROWS))
 

@@ -133,6 +133,7 @@ def freeze(
     if not cleaned:
         raise bad("no_rows")
     items = _items([row for row, _ in cleaned], list(anchors), on_progress)
+    on_progress("write", 0, 1)
     placement = splits.place(items.values(), shares)
     rows, duplicates = _rows(cleaned, items, placement)
     if not rows["train"]:

@@ -29,10 +29,11 @@ CAPS: tuple[tuple[str, int], ...] = (
     ("Toyhom", 700_000),
     ("chitchat-dataset", 1_800_000),
 )
-# Text under copyleft licences for programs and manuals stays out, so that nobody has to ask what that means for weights.
+# Copyleft texts stay out, so that nobody has to ask what that licence means for weights.
 LEFT_OUT_LICENCES = ("GPL", "GFDL")
 QUARTER_SOURCE = "SmileChat"
 LONGEST_ROW_CHARS = 700
+SHORTEST_TEXT_CHARS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,12 +91,12 @@ def _row(value: dict[str, Any]) -> SourceRow | None:
     record: Dialogue | Document
     if "messages" in value:
         turns = _turns(value["messages"], source)
-        if len(turns) < 2 or turns[0].role != "user":
+        if not turns or turns[0].role != "user":
             return None
         record = Dialogue(messages=turns)
     else:
         text = value["text"].strip()[:LONGEST_ROW_CHARS]
-        if len(text) < 20:
+        if len(text) < SHORTEST_TEXT_CHARS:
             return None
         record = Document(text=text)
     return SourceRow(source=source, licence=licence, record=record)
@@ -152,9 +153,7 @@ def contents(rows: Iterable[SourceRow]) -> list[dict[str, Any]]:
     """The table of the model card: source, licence, rows and characters, largest first."""
     table: dict[str, dict[str, Any]] = {}
     for row in rows:
-        line = table.setdefault(
-            row.source, {"source": row.source, "licence": row.licence, "rows": 0, "characters": 0}
-        )
+        line = table.setdefault(row.source, {"source": row.source, "licence": row.licence, "rows": 0, "characters": 0})
         line["rows"] += 1
         line["characters"] += row.chars
     return sorted(table.values(), key=lambda line: -line["characters"])

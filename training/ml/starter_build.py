@@ -16,6 +16,7 @@ from training.ml import bundle, dataset, evaluate, fit, starter, starter_card
 from training.ml.config import FitConfig
 from training.ml.dataset import Candidate
 from training.ml.records import Dialogue, Event, Message
+from training.ml.splits import DEFAULT_SHARES
 from training.ml.starter import SourceRow
 from training.ml.tokenizer import train_tokenizer
 
@@ -91,7 +92,7 @@ def _pretrained(rows: list[SourceRow], work: Path, tell: Tell) -> Path:
 def _tuned(rows: list[SourceRow], faq: Path, base: Path, work: Path, tell: Tell) -> Path:
     if (work / "tune" / "done").is_file():
         return work / "tune" / "model"
-    frozen = _freeze_once(lambda: _tuning_rows(rows, faq), work, "tuning", dict(dataset.DEFAULT_SHARES), tell)
+    frozen = _freeze_once(lambda: _tuning_rows(rows, faq), work, "tuning", dict(DEFAULT_SHARES), tell)
     return _fit(TUNING, frozen, base, work / "tune", tell)
 
 
@@ -135,7 +136,9 @@ def _freeze_once(
 
 def _fit(config: FitConfig, frozen: Path, base: Path, out: Path, tell: Tell) -> Path:
     result = fit.fit(config, dataset=frozen, base=base, out=out, on_event=_teller(tell), stopped=lambda: False)
-    (out / "done").write_text(json.dumps({"tokens": result.tokens, "seconds": result.seconds, "loss": result.best_loss}))
+    (out / "done").write_text(
+        json.dumps({"tokens": result.tokens, "seconds": result.seconds, "loss": result.best_loss})
+    )
     return result.model
 
 

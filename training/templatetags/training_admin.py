@@ -23,5 +23,10 @@ def train_again_button(context: Any) -> dict[str, Any]:
 
 
 @register.filter
+def metric_name(metric: str) -> str:
+    return narration.metric_name(metric)
+
+
+@register.filter
 def split_name(split: str) -> str:
     return narration.split_name(split)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+import threading
 from argparse import ArgumentParser
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from django.conf import settings
@@ -63,6 +64,10 @@ class Command(BaseCommand):
             settings.SECRET_KEY = preflight.ensure_secret_key(environment)
             if own_engine:
                 environment = with_own_engine(environment)
+            settings.ENGINE_URL, settings.ENGINE_SECRET = (
+                environment.engine_url or "",
+                reveal(environment.engine_secret),
+            )
             prepare_data()
             console = Console(environment.data_dir / "logs", verbose=options["verbose"])
             programs = choose_programs(environment, own_engine=own_engine, worker=not options["no_worker"])
@@ -161,8 +166,20 @@ def address(environment: Environment) -> str:
     return f"http://{host}:{environment.port}/"
 
 
+def warm_up() -> None:
+    """Have the engine load the model that answers before the first question comes; without it that one just waits."""
+    from training import registry, serving
+
+    active = registry.active_model()
+    if active is not None:
+        with suppress(serving.EngineError):
+            serving.load_version(active.uid)
+    connections.close_all()
+
+
 def welcome(environment: Environment, console: Console) -> None:
     url = address(environment)
+    threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
     console.announce(f"\nChatsite is ready: {url}")
     token = firstadmin.new_token()
     if token:

@@ -21,7 +21,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("corpus", type=Path, help="directory of *.jsonl.gz files")
-        parser.add_argument("--work", type=Path, default=Path(settings.DATA_DIR) / "starter", help="where to work; a stopped build goes on there")
+        parser.add_argument(
+            "--work",
+            type=Path,
+            default=Path(settings.DATA_DIR) / "starter",
+            help="where to work; a stopped build goes on there",
+        )
         parser.add_argument("--out", type=Path, default=STARTER / "model", help="where the finished model goes")
         parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 = as many as there are cores")
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from training.ml.corpus.rules import BadRow, Unreadable, bad_file
+from training.ml.corpus.rules import BadRow, Unreadable, bad_file, storable
 
 LONGEST_LINE_BYTES = 1 << 20
 EXCERPT_CHARS = 80
@@ -65,7 +65,7 @@ class Line:
 
 def excerpt(text: str) -> str:
     """The start of a line, safe to store and to show."""
-    clean = text[: EXCERPT_CHARS + 1].encode("utf-8", "replace").decode().replace("\x00", "␀").strip()
+    clean = storable(text[: EXCERPT_CHARS + 1]).strip()
     return clean if len(text) <= EXCERPT_CHARS else clean[:EXCERPT_CHARS] + "…"
 
 

@@ -9,11 +9,12 @@ import json
 import re
 from typing import Any, Literal, get_args
 
-from training.ml.corpus.rules import BadRow
+from training.ml.corpus.rules import BadRow, storable
 from training.ml.records import Dialogue, Document, Kind, Label, Message, Pair, Record, Role
 
 Format = Literal["prompt_completion", "messages", "preference", "chitchat"]
 
+_LARGEST_MARGIN = 1e6
 SEPARATOR = " ->"
 NEEDED: dict[Format, str] = {
     "prompt_completion": "prompt, completion",
@@ -36,6 +37,8 @@ def parse(line: str) -> dict[str, Any]:
         raise _not_json(line, error) from error
     except RecursionError as error:
         raise BadRow("too_deep") from error
+    except ValueError as error:  # a number of thousands of digits
+        raise BadRow("not_json", why=str(error)[:100], column=1) from error
     if not isinstance(value, dict):
         raise BadRow("not_an_object", found=_kind_of(value))
     return value
@@ -80,7 +83,7 @@ def key_list(row: dict[str, Any]) -> str:
 def group_of(row: dict[str, Any]) -> str:
     """The paraphrase group that a row may name itself."""
     group = row.get("group")
-    return group[:60] if isinstance(group, str) else ""
+    return storable(group[:60]) if isinstance(group, str) else ""
 
 
 def is_prepared(row: dict[str, Any]) -> bool:
@@ -171,10 +174,16 @@ def _from_preference(row: dict[str, Any]) -> Pair:
     chosen, rejected = _answer(row["chosen"], "chosen"), _answer(row["rejected"], "rejected")
     if chosen == rejected:
         raise BadRow("same_answers")
-    margin = row.get("margin")
-    if margin is not None and (isinstance(margin, bool) or not isinstance(margin, int | float)):
-        raise BadRow("bad_margin", found=str(margin)[:40])
-    return Pair(prompt=_prompt(row), chosen=chosen, rejected=rejected, margin=margin)
+    return Pair(prompt=_prompt(row), chosen=chosen, rejected=rejected, margin=_margin(row.get("margin")))
+
+
+def _margin(value: object) -> float | None:
+    if value is None:
+        return None
+    # NaN and infinity are no JSON, whatever Python's reader takes.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _LARGEST_MARGIN:
+        raise BadRow("bad_margin", found=str(value)[:40])
+    return value
 
 
 def _from_label(row: dict[str, Any]) -> Label:

@@ -93,12 +93,18 @@ def bad_file(rule: str, **facts: Any) -> BadFile:
     return BadFile(text(rule, facts), rule=rule, **facts)
 
 
+def storable(words: str) -> str:
+    """The words without what no database takes: half characters and NUL."""
+    return words.encode("utf-8", "replace").decode().replace("\x00", "␀")
+
+
 class BadRow(PipelineError):
     """Raised when one row breaks a rule; `read` turns it into an Unreadable."""
 
     code = "bad_row"
 
     def __init__(self, rule: str, **facts: Any) -> None:
+        facts = {name: storable(fact) if isinstance(fact, str) else fact for name, fact in facts.items()}
         super().__init__(text(rule, facts), **facts)
         self.rule = rule
 
