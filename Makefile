@@ -34,6 +34,7 @@ check: install-dev install-tools
 	$(BIN)/djade --check $(TEMPLATES)
 	$(BIN)/python manage.py makemigrations --check --dry-run --settings tests.settings
 	$(BIN)/python manage.py check_locale
+	$(BIN)/python chat/static/vendor.py --check
 
 # The site's data stays; `make clean DATA=1` removes the default data directory too.
 clean:

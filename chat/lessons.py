@@ -50,7 +50,7 @@ def sync_question(user: User, question: Message) -> None:
     """Make the training rows fit what `user` thinks now of the answers to `question`."""
     wanted = list(_lessons(user, question)) if consent_of(user) == "granted" else []
     prefix = _prefix(question.pk, user)
-    made = Example.objects.filter(source_key__startswith=prefix).exclude(status=Example.Status.REJECTED)
+    made = Example.objects.filter(source_key__startswith=prefix)
     for key in set(made.values_list("source_key", flat=True)) - {lesson.key for lesson in wanted}:
         preferences.withdraw(key, reason="withdrawn by the person")
     for lesson in wanted:

@@ -13,8 +13,8 @@ from training.ml.records import Dialogue, Message, Pair
 
 
 def dialogue(*texts: str) -> Dialogue:
-    roles = ("user", "assistant")
-    return Dialogue(messages=tuple(Message(role=roles[n % 2], content=text) for n, text in enumerate(texts)))
+    turns = (Message(role="assistant" if n % 2 else "user", content=text) for n, text in enumerate(texts))
+    return Dialogue(messages=tuple(turns))
 
 
 @pytest.mark.parametrize(

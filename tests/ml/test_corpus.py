@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from training.ml import corpus
 from training.ml.corpus import Detected, Readable, Unreadable
 from training.ml.errors import BadFile
+from training.ml.records import Dialogue
 
 
 def write(tmp_path: Path, content: str | bytes, name: str = "file.jsonl", encoding: str = "utf-8") -> Path:
@@ -35,6 +36,7 @@ def read(path: Path) -> tuple[Detected, list[Readable], list[Unreadable]]:
 
 
 def texts(row: Readable) -> list[str]:
+    assert isinstance(row.record, Dialogue)
     return [message.content for message in row.record.messages]
 
 

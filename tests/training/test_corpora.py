@@ -13,6 +13,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from training import claims, corpora, wording
+from training.ml import corpus as reader
 from training.models import Corpus, Example, ExampleEvent
 
 pytestmark = pytest.mark.django_db
@@ -125,7 +126,7 @@ def test_a_reader_that_was_lost_is_taken_over_and_doubles_nothing(monkeypatch):
     corpus = upload(jsonl(*ROWS))
     taken = claims.take(Corpus, working="reading", waiting="queued")
     assert taken is not None
-    batches = corpora._batches(corpora.file_of(corpus), corpora.reader.detect(corpora.file_of(corpus)))
+    batches = corpora._batches(corpora.file_of(corpus), reader.detect(corpora.file_of(corpus)))
     intake = corpora._Intake(taken)
     intake.take(next(batches))
     Corpus.objects.update(beat=timezone.now() - timedelta(seconds=claims.LEASE_SECONDS + 1))

@@ -182,7 +182,7 @@ def test_a_version_is_frozen_watched_read_and_downloaded(pages, django_capture_o
 
     version = DatasetVersion.objects.get()
     assert version.status == "frozen"
-    assert version.recipe.steps == ["whitespace@1", "laughter@1"]
+    assert version.recipe is not None and version.recipe.steps == ["whitespace@1", "laughter@1"]
     assert pages.get(url("datasetversion_progress", version.pk)).json()["finished"]
     page = pages.get(answer.url).content.decode()
     assert version.sha256 in page

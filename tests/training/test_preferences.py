@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from training import curation, preferences
@@ -13,7 +15,7 @@ pytestmark = pytest.mark.django_db
 PROMPT = [{"role": "user", "content": "问"}]
 
 
-def pair(chosen: str = "好", **facts: object) -> Example:
+def pair(chosen: str = "好", **facts: Any) -> Example:
     return preferences.add_pair(source_key="chat:1:pair", prompt=PROMPT, chosen=chosen, rejected="坏", **facts)
 
 

@@ -56,7 +56,7 @@ def test_a_later_version_keeps_every_split_and_tells_the_difference():
     first = frozen()
     before = dict(Example.objects.values_list("source_key", "split"))
     add_facts(20, start=100)
-    Example.objects.filter(pk=Example.objects.order_by("pk").first().pk).update(status="rejected")
+    Example.objects.filter(pk=Example.objects.earliest("pk").pk).update(status="rejected")
 
     second = frozen()
 

@@ -47,9 +47,7 @@ class Corpus(models.Model):
     rows_known = models.PositiveIntegerField(_("already known"), default=0)
     rows_bad = models.PositiveIntegerField(_("unreadable"), default=0)
     error = models.TextField(_("error"), blank=True)
-    owner = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, verbose_name=_("owner")
-    )
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, verbose_name=_("owner"))
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     class Meta:
@@ -107,7 +105,11 @@ class Example(models.Model):
     )
     line = models.PositiveIntegerField(_("line"), null=True, blank=True)
     group = models.CharField(
-        _("paraphrase group"), max_length=80, blank=True, db_index=True, help_text=_("Rows that ask for one fact share a group.")
+        _("paraphrase group"),
+        max_length=80,
+        blank=True,
+        db_index=True,
+        help_text=_("Rows that ask for one fact share a group."),
     )
     cluster = models.CharField(_("near-duplicate cluster"), max_length=64, blank=True, db_index=True)
     tags = models.JSONField(_("tags"), default=list, blank=True)
@@ -150,6 +152,9 @@ class ExampleEvent(models.Model):
     class Meta:
         ordering = ("id",)
 
+    def __str__(self) -> str:
+        return f"{self.action} {self.at:%Y-%m-%d %H:%M}"
+
 
 class Finding(models.Model):
     """One thing that is wrong with a row, addressed by line: what, why, and how to mend it."""
@@ -171,6 +176,9 @@ class Finding(models.Model):
         verbose_name = _("finding")
         verbose_name_plural = _("findings")
         ordering = ("id",)
+
+    def __str__(self) -> str:
+        return f"{self.line}: {self.rule}" if self.line else self.rule
 
 
 class Recipe(models.Model):
@@ -223,9 +231,7 @@ class DatasetVersion(models.Model):
     counts = models.JSONField(_("rows per split"), default=dict)
     report = models.JSONField(_("report"), default=dict, help_text=_("Kept, changed and dropped rows with reasons."))
     error = models.TextField(_("error"), blank=True)
-    owner = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, verbose_name=_("owner")
-    )
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, verbose_name=_("owner"))
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     frozen_at = models.DateTimeField(_("frozen"), null=True, blank=True)
 
@@ -254,3 +260,6 @@ class VersionRow(models.Model):
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("version", "example"), name="one_row_per_version_and_example"),)
+
+    def __str__(self) -> str:
+        return f"{self.example_id} {self.split}"

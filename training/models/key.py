@@ -10,9 +10,7 @@ from django.utils.translation import gettext_lazy as _
 class ApiKey(models.Model):
     """A bearer key of one user. Only its hash is kept; `prefix` lets a person recognise it."""
 
-    user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.CASCADE, related_name="api_keys", verbose_name=_("user")
-    )
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="api_keys", verbose_name=_("user"))
     name = models.CharField(_("name"), max_length=80)
     prefix = models.CharField(_("begins with"), max_length=12)
     sha256 = models.CharField(max_length=64, unique=True)

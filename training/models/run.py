@@ -47,7 +47,12 @@ class TrainingRun(models.Model):
     ON_DEVICE = (Status.RUNNING, Status.EVALUATING)
 
     request_key = models.CharField(
-        max_length=40, unique=True, null=True, blank=True, editable=False, help_text=_("A second click makes no second run.")
+        max_length=40,
+        unique=True,
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_("A second click makes no second run."),
     )
     name = models.CharField(_("name"), max_length=80)
     method = models.CharField(_("method"), max_length=10, choices=Method)
@@ -76,9 +81,7 @@ class TrainingRun(models.Model):
 
     error = models.TextField(_("error"), blank=True)
     error_log = models.TextField(_("end of the trainer's output"), blank=True)
-    owner = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, verbose_name=_("owner")
-    )
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, verbose_name=_("owner"))
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     queued_at = models.DateTimeField(_("queued"), null=True, blank=True)
     started_at = models.DateTimeField(_("started"), null=True, blank=True)
