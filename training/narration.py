@@ -21,7 +21,7 @@ def in_words(event: RunEvent) -> str:
 def _state(data: dict[str, Any]) -> str:
     label = str(TrainingRun.Status(data["state"]).label)
     device = _("%(state)s on %(device)s") % {"state": label, "device": data["device"]} if "device" in data else label
-    return f"{device}. {data['why']}" if "why" in data else f"{device}."
+    return _("%(state)s: %(why)s") % {"state": device, "why": data["why"]} if "why" in data else device
 
 
 def split_name(split: str) -> str:
@@ -29,6 +29,7 @@ def split_name(split: str) -> str:
     if split.startswith("canary"):
         return _("Canaries")
     names = {
+        "train": _("Training rows"),
         "test": _("Unseen facts"),
         "phrasing": _("Unseen phrasings of trained facts"),
         "validation": _("Validation"),

@@ -553,7 +553,7 @@ class Migration(migrations.Migration):
                         choices=[
                             ("draft", "Draft"),
                             ("queued", "Waiting"),
-                            ("running", "Training"),
+                            ("running", "In training"),
                             ("paused", "Paused"),
                             ("evaluating", "Being evaluated"),
                             ("succeeded", "Succeeded"),

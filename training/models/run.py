@@ -21,7 +21,7 @@ class TrainingRun(models.Model):
     class Status(models.TextChoices):
         DRAFT = "draft", _("Draft")
         QUEUED = "queued", _("Waiting")
-        RUNNING = "running", _("Training")
+        RUNNING = "running", _("In training")
         PAUSED = "paused", _("Paused")
         EVALUATING = "evaluating", _("Being evaluated")
         SUCCEEDED = "succeeded", _("Succeeded")
