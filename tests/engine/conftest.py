@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -53,6 +54,25 @@ class Served:
     def http(self, *, secret: str = SECRET) -> httpx.AsyncClient:
         headers = {"authorization": f"Bearer {secret}"} if secret else {}
         return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=30, trust_env=False)
+
+
+@contextmanager
+def held(served: Served) -> Iterator[None]:
+    """Inside, the loaded version's steps wait, so that what arrives meanwhile arrives during one step."""
+    [version] = served.engine.versions.loaded
+    model, gate = version.decoder.model, threading.Event()
+    forward = model.forward
+
+    def slow(*args: Any, **options: Any) -> Any:
+        gate.wait(30)
+        return forward(*args, **options)
+
+    model.forward = slow
+    try:
+        yield
+    finally:
+        model.forward = forward
+        gate.set()
 
 
 @contextmanager

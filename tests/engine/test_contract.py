@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests import scripted_engine
-from tests.engine.conftest import SECRET, Served, serve
+from tests.engine.conftest import SECRET, Served, held, serve
 from tests.scripted_engine import ScriptedEngine
 from training import serving
 from training.ml.config import SamplingConfig
@@ -96,6 +96,17 @@ async def wait_until_idle(engine: Subject) -> None:
     while await engine.running() and time.monotonic() < until:
         await asyncio.sleep(0.01)
     assert await engine.running() == 0
+
+
+async def wait_until_busy(engine: Subject) -> None:
+    while not await engine.running():
+        await asyncio.sleep(0.005)
+
+
+async def wait_until_asked(engine: Subject) -> None:
+    """The request that has to wait has arrived."""
+    while engine.real and not engine.real.engine.scheduler.waiting:
+        await asyncio.sleep(0.005)
 
 
 async def test_an_answer_starts_comes_in_deltas_and_ends_with_its_counts(engine: Subject):
@@ -281,13 +292,14 @@ async def test_closing_the_answer_ends_it(engine: Subject):
 async def test_one_who_waits_hears_the_place(full_engine: Subject):
     async with full_engine.client() as client:
         await collect(client, ask(max_tokens=1))
-        first = asyncio.create_task(collect(client, ask(max_tokens=LONG)))
-        await asyncio.sleep(0.02)
-        second = await collect(client, ask(max_tokens=5))
-        await first
+        with held(full_engine.real) if full_engine.real else nullcontext():
+            first = asyncio.create_task(collect(client, ask(max_tokens=LONG)))
+            await wait_until_busy(full_engine)
+            second = asyncio.create_task(collect(client, ask(max_tokens=5)))
+            await wait_until_asked(full_engine)
+        events, _ = await asyncio.gather(second, first)
 
-    assert second[0] == Queued(ahead=0)
-    assert second[1] == Started()
+    assert events[:2] == [Queued(ahead=0), Started()]
 
 
 async def test_a_full_queue_says_when_to_come_again(full_engine: Subject):
