@@ -21,7 +21,7 @@ from chat.errors import NotYours, Refused
 from chat.live import Job, manager
 from chat.models import Generation, Message
 from chat.protocol import Continue, Edit, Params, Regenerate, Send, Stop
-from training import registry
+from training import registry, wording
 from training.ml.errors import BadConfig, PipelineError, PromptTooLong
 from training.models import ModelVersion
 
@@ -197,7 +197,7 @@ def _in_words(error: PipelineError) -> Refused:
             return Refused("too_long", text % error.facts)
         case BadConfig():
             return Refused("bad_setting", _("The setting “%s” is out of its range.") % error.facts["field"])
-    return Refused("model_broken", _("The model cannot be used: %s") % error.message)
+    return Refused("model_broken", _("The model cannot be used: %s") % wording.error_text(error))
 
 
 def _make_rows(

@@ -1,11 +1,12 @@
 """`python -m training.adopter SOURCE DEST`: make a model directory a base of ours, in a process of its own.
 
 It needs torch, and a damaged file must not take the web process down. Says what is wrong in the last line of
-standard error, exit status 1. Knows no rows.
+standard error, as JSON that can be said in any language, exit status 1. Knows no rows.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def main() -> None:
     try:
         adopt(source, dest)
     except PipelineError as error:
-        sys.exit(error.message.replace("\n", " "))
+        sys.exit(json.dumps(error.words))
 
 
 if __name__ == "__main__":

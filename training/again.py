@@ -9,8 +9,10 @@ import time
 from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
-from training import corpora, plans, registry, versions
+from training import corpora, plans, registry, versions, wording
+from training.ml.errors import PipelineError
 from training.models import DatasetVersion, TrainingRun
 
 if TYPE_CHECKING:
@@ -21,15 +23,17 @@ FREEZE_SECONDS = 30
 POLL_SECONDS = 0.3
 
 
-class NotReady(Exception):
-    """Raised when there is no model to train, or its rows are not frozen in time. The text is for people."""
+class NotReady(PipelineError):
+    """Raised when there is no model to train, or its rows could not be frozen in time."""
+
+    code = "not_ready"
 
 
 def train_again(*, user: User | None, request_key: str | None = None) -> TrainingRun:
     """A draft; the caller queues it. Raises NotReady, BadConfig."""
     active = registry.active_model()
     if active is None:
-        raise NotReady(_("No model answers yet: activate one first."))
+        raise NotReady(gettext_noop("No model answers yet: activate one first."))
     version = starter_version(user=user)
     name = _("Train it again")
     return plans.plan_run(base=active, dataset=version, name=name, owner=user, request_key=request_key or None)
@@ -58,10 +62,10 @@ def _frozen(version: DatasetVersion) -> DatasetVersion:
     deadline = time.monotonic() + FREEZE_SECONDS
     while version.status in (DatasetVersion.Status.QUEUED, DatasetVersion.Status.FREEZING):
         if time.monotonic() > deadline:
-            raise NotReady(_("The rows are still being frozen. Try again in a moment."))
+            raise NotReady(gettext_noop("The rows are still being frozen. Try again in a moment."))
         if not versions.freeze_queued():
             time.sleep(POLL_SECONDS)
         version.refresh_from_db()
     if version.status == DatasetVersion.Status.FAILED:
-        raise NotReady(version.error)
+        raise NotReady(wording.why_failed(version))
     return version

@@ -17,7 +17,7 @@ from typing import Any
 
 import structlog
 from django.db import transaction
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from training import evaluations, registry, runs, storage
 from training.ml import bundle
@@ -26,6 +26,7 @@ from training.ml.errors import PipelineError
 from training.ml.evaluate import evaluate
 from training.ml.fit import fit
 from training.ml.records import Event, Metric, Split
+from training.ml.texts import Words, words
 from training.models import ModelVersion, RunEvent, TrainingRun
 
 Status = TrainingRun.Status
@@ -201,20 +202,20 @@ def execute(run_pk: int, token: str) -> None:
         storage.remove(attempt.model_dir)
         runs.stop(run, token)
     except PipelineError as error:
-        runs.advance(run, Status.FAILED, token, error=error.message)
+        runs.fail(run, token, error.words)
     except Exception as error:
         log.exception("run failed", run=run_pk)
-        runs.advance(run, Status.FAILED, token, error=in_words(error))
+        runs.fail(run, token, in_words(error))
         raise SystemExit(1) from error
 
 
-def in_words(error: Exception) -> str:
+def in_words(error: Exception) -> Words:
     """What people can act on; anything else is in the log."""
     if "out of memory" in str(error).lower():
-        return _("The device ran out of memory. Try a smaller batch or shorter rows.")
+        return words(gettext_noop("The device ran out of memory. Try a smaller batch or shorter rows."))
     if (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "disk is full" in str(error):
-        return _("The disk is full. Make room and start the run again.")
-    return _("Unexpected error, see the log (%(kind)s).") % {"kind": type(error).__name__}
+        return words(gettext_noop("The disk is full. Make room and start the run again."))
+    return words(gettext_noop("Unexpected error, see the log (%(kind)s)."), kind=type(error).__name__)
 
 
 def _tell_nobody(event: Event) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import logging
 import re
 import uuid
@@ -20,20 +19,21 @@ from typing import Any, Protocol
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from training import claims, examples, storage, wording
 from training.claims import ClaimLost
 from training.ml import corpus as reader
+from training.ml import starter_faq
 from training.ml.corpus import Detected, Readable, Unreadable
 from training.ml.errors import DiskFull, PipelineError
-from training.ml.records import Body, Kind, Pair
+from training.ml.records import Kind, Pair
 from training.models import Corpus, Example, ExampleEvent, Finding
 
 logger = logging.getLogger(__name__)
 
 STARTER_DIRECTORY = Path(__file__).parent / "starter"
-STARTER_TAG = "starter"
+STARTER_TAG = starter_faq.TAG
 FINDINGS_SHOWN = 1000
 _BATCH_ROWS = 1000
 _BATCH_BYTES = 4 << 20
@@ -106,9 +106,8 @@ def _store(file: Bytes, target: Path) -> tuple[str, int]:
                 size += copy.write(chunk)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            free = storage.free_bytes()
-            message = wording.english("disk_full", {})
-            raise DiskFull(message, needed_bytes=size, free_bytes=free) from error
+            text = wording.OWN_RULES["disk_full"]
+            raise DiskFull(text, needed_bytes=size, free_bytes=storage.free_bytes()) from error
         raise
     return digest.hexdigest(), size
 
@@ -123,17 +122,19 @@ def _refuse_same(sha256: str) -> None:
     if same is None:
         return
     if same.status == Status.FAILED:
-        message = _("This file was uploaded before, as “%(name)s”, and could not be read. Open it to read it again.")
+        text = gettext_noop(
+            "This file was uploaded before, as “%(name)s”, and could not be read. Open it to read it again."
+        )
     else:
-        message = _("This file was uploaded before, as “%(name)s” on %(at)s. It was not added again.")
-    raise SameFile(message % {"name": same.name, "at": f"{same.created_at:%Y-%m-%d %H:%M}"}, corpus=same.pk)
+        text = gettext_noop("This file was uploaded before, as “%(name)s” on %(at)s. It was not added again.")
+    raise SameFile(text, name=same.name, at=f"{same.created_at:%Y-%m-%d %H:%M}", corpus=same.pk)
 
 
 def queue(corpus: Corpus) -> None:
     """Read a failed corpus again. Raises NotAllowed in any other state."""
     again = Corpus.objects.filter(pk=corpus.pk, status=Status.FAILED)
     if again.update(status=Status.QUEUED, error="") != 1:
-        raise NotAllowed(_("Only a corpus that could not be read can be read again."))
+        raise NotAllowed(gettext_noop("Only a corpus that could not be read can be read again."))
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -307,7 +308,7 @@ def _note(corpus: Corpus, rule: str, facts: dict[str, int]) -> None:
 
 def add_starter_faq(directory: Path = STARTER_DIRECTORY) -> int:
     """The FAQ that comes with the site, as approved examples. Rows that are there stay; returns how many are new."""
-    rows = [row for path in sorted(directory.glob("*.jsonl")) for row in _starter_rows(path)]
+    rows = [_starter_row(row) for row in starter_faq.read(directory)]
     with transaction.atomic():
         keys = [row.source_key for row in rows]
         there = set(Example.objects.filter(source_key__in=keys).values_list("source_key", flat=True))
@@ -321,23 +322,15 @@ def add_starter_faq(directory: Path = STARTER_DIRECTORY) -> int:
     return len(new)
 
 
-def _starter_rows(path: Path) -> Iterator[Example]:
-    for line in path.read_text("utf-8").splitlines():
-        entry = json.loads(line)
-        for number, body in enumerate(_starter_bodies(entry)):
-            yield examples.make(
-                "dialogue",
-                body,
-                source_key=f"{STARTER_TAG}:{entry['group']}:{number}",
-                group=f"{STARTER_TAG}:{entry['group']}",
-                status=Example.Status.APPROVED,
-                tags=[tag for tag in (STARTER_TAG, entry.get("topic", "")) if tag],
-                language=entry["lang"],
-                provenance={"file": path.name},
-            )
-
-
-def _starter_bodies(entry: dict[str, Any]) -> list[Body]:
-    if "messages" in entry:
-        return [{"messages": entry["messages"]}]
-    return [reader.exchange(question, entry["answer"]).body() for question in entry["questions"]]
+def _starter_row(row: starter_faq.FaqRow) -> Example:
+    return examples.make(
+        "dialogue",
+        row.body,
+        source_key=row.key,
+        group=row.group,
+        split=row.split,
+        status=Example.Status.APPROVED,
+        tags=[tag for tag in (STARTER_TAG, row.topic) if tag],
+        language=row.language,
+        provenance={"file": row.file},
+    )

@@ -13,12 +13,13 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from training import examples
 from training.ml.corpus import exchange, record_of
 from training.ml.errors import PipelineError
 from training.ml.records import Body, Kind
+from training.ml.texts import words
 from training.models import Example, ExampleEvent
 
 BY_HAND_TAG = "by-hand"
@@ -124,10 +125,10 @@ def edit(
 
 def _stale(example_id: int) -> StaleEdit:
     last = ExampleEvent.objects.filter(example_id=example_id).select_related("user").order_by("-id").first()
-    who = last.user.get_username() if last and last.user else _("somebody")
+    who = last.user.get_username() if last and last.user else words(gettext_noop("somebody"))
     at = f"{timezone.localtime(last.at):%Y-%m-%d %H:%M:%S}" if last else "?"
-    text = _("Changed by %(who)s at %(at)s while you were editing. Open it again to see the new text.")
-    return StaleEdit(text % {"who": who, "at": at}, who=who, at=at)
+    text = gettext_noop("Changed by %(who)s at %(at)s while you were editing. Open it again to see the new text.")
+    return StaleEdit(text, who=who, at=at)
 
 
 def approve(rows: QuerySet[Example], *, user: User | None) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from training import narration, runs
+from training import narration, runs, wording
 from training.models import Evaluation, ModelVersion, RunEvent, TrainingRun
 
 MOST_POINTS = 2000
@@ -61,7 +61,7 @@ def state(run: TrainingRun) -> dict[str, Any]:
         "tokens_per_second": run.tokens_per_second,
         "ahead": runs.queue_position(run),
         "attempt": run.attempt,
-        "error": run.error,
+        "error": wording.run_error(run),
         "error_log": run.error_log if run.status == Status.FAILED else "",
         "asked": _asked(run),
         "finished": run.is_finished,

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from training import wording
 from training.models import RunEvent, TrainingRun
 
 
@@ -21,7 +22,7 @@ def in_words(event: RunEvent) -> str:
 def _state(data: dict[str, Any]) -> str:
     label = str(TrainingRun.Status(data["state"]).label)
     device = _("%(state)s on %(device)s") % {"state": label, "device": data["device"]} if "device" in data else label
-    return _("%(state)s: %(why)s") % {"state": device, "why": data["why"]} if "why" in data else device
+    return _("%(state)s: %(why)s") % {"state": device, "why": wording.say(data["why"])} if "why" in data else device
 
 
 def split_name(split: str) -> str:
@@ -76,22 +77,9 @@ def _checkpoint(event: RunEvent) -> str:
 
 
 def _note(event: RunEvent) -> str:
-    data = event.data
-    match data.get("code"):
-        case "resumed":
-            return _("Going on from the checkpoint at step %(step)d.") % {"step": event.step}
-        case "early_stop":
-            text = _("Stopped early: no better validation loss; the model of step %(step)d is kept.")
-            return text % {"step": data.get("best_step", event.step)}
-        case "no_validation":
-            return _("There are no validation rows: the last weights are kept, nothing stops early.")
-        case "measured":
-            return _measured(data)
-        case "rows_cut":
-            text = _("%(cut)d rows were too long and were cut, %(dropped)d had nothing to learn.")
-            return text % {"cut": data.get("cut", 0), "dropped": data.get("dropped", 0)}
-        case _:
-            return str(data.get("text", ""))
+    if event.data.get("code") == "measured":
+        return _measured(event.data)
+    return wording.say(event.data["words"]) if "words" in event.data else ""
 
 
 def _measured(data: dict[str, Any]) -> str:

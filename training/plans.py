@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from training import storage
 from training.ml import dataset as datasets
@@ -70,7 +70,7 @@ def plan_values(*, base: ModelVersion, dataset: DatasetVersion, method: str = ""
     _check_ready(base, dataset)
     rows, p99 = _rows_and_length(base.uid, dataset.sha256)
     if not rows:
-        raise BadConfig(_("This version has no training rows."), field="dataset")
+        raise BadConfig(gettext_noop("This version has no training rows."), field="dataset")
     facts = DataFacts(rows=rows, p99_tokens=p99, context_length=base.context_length, parameters=base.parameters)
     plan = automatic(wanted, facts, **chosen)
     _check_length(plan.config, base)
@@ -80,24 +80,24 @@ def plan_values(*, base: ModelVersion, dataset: DatasetVersion, method: str = ""
 def _method(dataset: DatasetVersion, method: str) -> Method:
     known = methods_for(dataset)
     if not known:
-        raise BadConfig(_("No training method here learns from rows of this kind."), field="dataset")
+        raise BadConfig(gettext_noop("No training method here learns from rows of this kind."), field="dataset")
     if method and method not in known:
-        text = _("This method does not learn from rows of this kind; choose one of: %(known)s.")
-        raise BadConfig(text % {"known": ", ".join(known)}, field="method")
+        text = gettext_noop("This method does not learn from rows of this kind; choose one of: %(known)s.")
+        raise BadConfig(text, known=", ".join(known), field="method")
     return method if method in known else known[0]
 
 
 def _check_ready(base: ModelVersion, dataset: DatasetVersion) -> None:
     if base.retired_at:
-        raise BadConfig(_("This model is retired."), field="base")
+        raise BadConfig(gettext_noop("This model is retired."), field="base")
     if dataset.status != DatasetVersion.Status.FROZEN:
-        raise BadConfig(_("This version is not frozen yet."), field="dataset")
+        raise BadConfig(gettext_noop("This version is not frozen yet."), field="dataset")
 
 
 def _check_length(config: FitConfig, base: ModelVersion) -> None:
     if config.max_length > base.context_length:
-        text = _("max_length is %(value)d, this model reads at most %(limit)d tokens.")
-        raise BadConfig(text % {"value": config.max_length, "limit": base.context_length}, field="max_length")
+        text = gettext_noop("max_length is %(value)d, this model reads at most %(limit)d tokens.")
+        raise BadConfig(text, value=config.max_length, limit=base.context_length, field="max_length")
 
 
 @lru_cache(maxsize=64)

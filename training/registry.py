@@ -10,6 +10,7 @@ import json
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,12 +21,14 @@ from django.db import IntegrityError, transaction
 from django.utils import formats, timezone
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from training import gate as gates
 from training import serving, storage
 from training.gate import GateReport
 from training.ml import bundle
 from training.ml.errors import BadModel
+from training.ml.texts import Words, is_words, words
 from training.models import Activation, ModelVersion, TrainingRun
 
 if TYPE_CHECKING:
@@ -136,7 +139,7 @@ def add_base(source: Path, *, name: str, note: str = "") -> ModelVersion:
     Runs in a process of its own: it needs torch, and a damaged file must not take the caller down.
     """
     if ModelVersion.objects.filter(name=name).exists():
-        raise BadModel(_("A model named %(name)s exists already.") % {"name": name}, name=name)
+        raise BadModel(gettext_noop("A model named %(name)s exists already."), name=name)
     uid = _free_uid(name)
     _adopt(source, storage.model_dir(uid))
     return register(storage.model_dir(uid), name=name, note=note)
@@ -149,10 +152,18 @@ def _adopt(source: Path, dest: Path) -> None:
             command, cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=ADOPT_TIMEOUT_SECONDS, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise BadModel(_("The model could not be read within ten minutes.")) from error
+        raise BadModel(gettext_noop("The model could not be read within ten minutes.")) from error
     if done.returncode != 0:
-        last = done.stderr.strip().splitlines()[-1:] or [_("no reason given")]
-        raise BadModel(last[0])
+        raise BadModel(_last_words(done.stderr))
+
+
+def _last_words(output: str) -> Words:
+    """What the adopter said is wrong; the last line as it is when it broke before it could say so."""
+    last = (output.strip().splitlines() or [""])[-1]
+    with suppress(ValueError):
+        if is_words(told := json.loads(last)):
+            return told
+    return words(gettext_noop("The model could not be read: %(why)s"), why=last or "–")
 
 
 def _free_uid(name: str) -> str:
@@ -211,7 +222,7 @@ def roll_back(*, user: User | None, replaces: ModelVersion | None = None) -> Act
     """Activate again what the last activation replaced. Raises what `activate` raises, and BadModel without one."""
     last = Activation.objects.order_by("-id").first()
     if last is None or last.replaced is None:
-        raise BadModel(_("There is no earlier model to go back to."))
+        raise BadModel(gettext_noop("There is no earlier model to go back to."))
     return activate(last.replaced, replaces=replaces or last.model, user=user)
 
 

@@ -16,9 +16,11 @@ from django.db.models import F, Max, Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from training import devices
 from training.ml.records import Event
+from training.ml.texts import Words, fill, words
 from training.models import RunEvent, TrainingRun
 
 LEASE_SECONDS = 15
@@ -46,10 +48,13 @@ class RunRefused(Exception):
 # --- moving a run ---------------------------------------------------------------------------------------------------
 
 
-def advance(run: TrainingRun, to: Status, claim_token: str | None = None, /, *, why: str = "", **fields: Any) -> bool:
+def advance(
+    run: TrainingRun, to: Status, claim_token: str | None = None, /, *, why: Words | None = None, **fields: Any
+) -> bool:
     """Move a run along TRANSITIONS; False when it is no longer where that is allowed, or another holds the claim.
 
-    claim_token: the mover's claim; None for the web, which holds none. `fields` are further columns to set.
+    claim_token: the mover's claim; None for the web, which holds none. why: told with the transition, for people.
+    `fields` are further columns to set.
     """
     rows = _movable(run.pk, to)
     if claim_token is not None:
@@ -81,9 +86,14 @@ def _implied(to: Status) -> dict[str, Any]:
     return columns
 
 
-def _told(to: Status, why: str, fields: dict[str, Any]) -> dict[str, Any]:
-    told = {"state": str(to), "why": why or fields.get("error", ""), "device": fields.get("device", "")}
+def _told(to: Status, why: Words | None, fields: dict[str, Any]) -> dict[str, Any]:
+    told = {"state": str(to), "why": why, "device": fields.get("device", "")}
     return {name: value for name, value in told.items() if value}
+
+
+def fail(run: TrainingRun, claim_token: str, why: Words) -> bool:
+    """The end that was not wanted: the column has it in English, the event in words for any language."""
+    return advance(run, Status.FAILED, claim_token, why=why, error=fill(why))
 
 
 # --- what the web asks ----------------------------------------------------------------------------------------------
@@ -188,21 +198,22 @@ def stop(run: TrainingRun, claim_token: str) -> bool:
             return advance(run, Status.QUEUED, claim_token)
 
 
-def lose(run: TrainingRun, claim_token: str, why: str) -> bool:
+def lose(run: TrainingRun, claim_token: str, why: Words) -> bool:
     """The trainer died unasked: back into the queue, from its checkpoint; failed when that happens too often."""
     if asked(run.pk, claim_token) == "cancel":
         return advance(run, Status.CANCELLED, claim_token)
     if run.attempt < MOST_DEATHS:
         return advance(run, Status.QUEUED, claim_token, why=why, attempt=F("attempt") + 1)
-    error = _("%(why)s That was the last of %(count)d attempts.") % {"why": why, "count": MOST_DEATHS + 1}
-    return advance(run, Status.FAILED, claim_token, error=error)
+    text = gettext_noop("%(why)s That was the last of %(count)d attempts.")
+    return fail(run, claim_token, words(text, why=why, count=MOST_DEATHS + 1))
 
 
 def reap_lost() -> int:
     """Give back every run whose worker gave no sign of life for the lease; how many were found."""
     limit = timezone.now() - timedelta(seconds=LEASE_SECONDS)
     lost = TrainingRun.objects.filter(status__in=TrainingRun.ON_DEVICE, beat__lt=limit)
-    return sum(lose(run, run.claim_token, _("The worker was lost.")) for run in lost)
+    why = words(gettext_noop("The worker was lost."))
+    return sum(lose(run, run.claim_token, why) for run in lost)
 
 
 # --- what the trainer tells -----------------------------------------------------------------------------------------

@@ -17,6 +17,8 @@ from typing import Any, NoReturn, Self
 import httpx
 
 from training.ml.config import SamplingConfig
+from training.ml.errors import Told
+from training.ml.texts import Words, gettext_noop, is_words
 
 CONNECT_SECONDS = 5.0
 # A waiting request says its place only when that changes, so silence between two events may be long.
@@ -28,7 +30,7 @@ CALL_SECONDS = 10.0
 Address = tuple[str, str]
 
 
-class EngineError(Exception):
+class EngineError(Told):
     """Base of everything that the engine, or its absence, can answer. `code` is stable."""
 
     code = "engine"
@@ -45,18 +47,17 @@ class EngineBusy(EngineError):
 
     code = "engine_busy"
 
-    def __init__(self, message: str, *, retry_after: float) -> None:
-        super().__init__(message)
+    def __init__(self, said: str | Words, /, *, retry_after: float) -> None:
+        super().__init__(said)
         self.retry_after = retry_after
 
 
 class EngineRefused(EngineError):
     """Raised when the engine says no, or fails at this request; its words may be shown to an operator."""
 
-    def __init__(self, message: str, *, code: str, status: int = 400, param: str | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, said: str | Words, /, *, code: str, status: int = 400, param: str | None = None) -> None:
+        super().__init__(said)
         self.code = code
-        self.message = message
         self.status = status
         self.param = param
 
@@ -158,7 +159,7 @@ class EngineClient:
                     async for event in events:
                         yield event
         except httpx.HTTPError as error:
-            raise EngineDown(f"The engine does not answer: {error or type(error).__name__}") from error
+            raise _silent(error) from error
 
     async def load(self, uid: str) -> dict[str, Any]:
         """Load, warm up and probe a version. A refusal changes nothing."""
@@ -178,11 +179,15 @@ class EngineClient:
         try:
             response = await self._http.request(method, path, timeout=timeout, **body)
         except httpx.HTTPError as error:
-            raise EngineDown(f"The engine does not answer: {error or type(error).__name__}") from error
+            raise _silent(error) from error
         return _read(response)
 
 
 # --- reading answers ---
+
+
+def _silent(error: httpx.HTTPError) -> EngineDown:
+    return EngineDown(gettext_noop("The engine does not answer: %(why)s"), why=str(error) or type(error).__name__)
 
 
 def _headers(secret: str) -> dict[str, str]:
@@ -202,14 +207,14 @@ async def _events(response: httpx.Response) -> AsyncGenerator[Event, None]:
             finished = finished or isinstance(event, Finished)
             yield event
     if not finished:
-        raise EngineDown("The engine's answer broke off.")
+        raise EngineDown(gettext_noop("The engine's answer broke off."))
 
 
 def _parse(data: str) -> list[Event]:
     try:
         value = json.loads(data)
     except ValueError as error:
-        raise EngineDown("The engine's answer is not valid JSON.") from error
+        raise EngineDown(gettext_noop("The engine's answer is not valid JSON.")) from error
     if "error" in value:
         raise _refusal(value["error"], status=500)
     match value.get("object"):
@@ -240,7 +245,7 @@ def _read(response: httpx.Response) -> dict[str, Any]:
     try:
         value = response.json()
     except ValueError as error:
-        raise EngineDown("The engine's answer is not valid JSON.") from error
+        raise EngineDown(gettext_noop("The engine's answer is not valid JSON.")) from error
     return value if isinstance(value, dict) else {"data": value}
 
 
@@ -250,18 +255,22 @@ def _raise_for(response: httpx.Response) -> NoReturn:
     except (ValueError, KeyError, TypeError):
         error = {"message": f"The engine answered {response.status_code}."}
     if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
-        raise EngineBusy(_message(error), retry_after=_seconds(response.headers.get("retry-after")))
+        raise EngineBusy(_said(error), retry_after=_seconds(response.headers.get("retry-after")))
     raise _refusal(error, status=response.status_code)
 
 
 def _refusal(error: Any, *, status: int) -> EngineRefused:
     facts = error if isinstance(error, dict) else {}
     code = str(facts.get("code") or "engine_refused")
-    return EngineRefused(_message(error), code=code, status=status, param=facts.get("param"))
+    return EngineRefused(_said(error), code=code, status=status, param=facts.get("param"))
 
 
-def _message(error: Any) -> str:
-    return str(error.get("message", error)) if isinstance(error, dict) else str(error)
+def _said(error: Any) -> str | Words:
+    """Our engine's words, or another server's message as it is."""
+    if not isinstance(error, dict):
+        return str(error)
+    told = error.get("words")
+    return told if is_words(told) else str(error.get("message", error))
 
 
 def _seconds(header: str | None) -> float:
@@ -292,7 +301,7 @@ def locate_with(locate: Callable[[], Address]) -> None:
 def _address() -> Address:
     url, secret = _locate()
     if not url:
-        raise EngineDown("No engine is known here: is the site running?")
+        raise EngineDown(gettext_noop("No engine is known here: is the site running?"))
     return url, secret
 
 
@@ -338,4 +347,4 @@ def _call_sync(method: str, path: str, *, timeout: float = CALL_SECONDS, **body:
         with httpx.Client(base_url=url, headers=_headers(secret), timeout=limits, trust_env=False) as client:
             return _read(client.request(method, path, **body))
     except httpx.HTTPError as error:
-        raise EngineDown(f"The engine does not answer: {error or type(error).__name__}") from error
+        raise _silent(error) from error

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from django.conf import settings
+from django.utils.translation import gettext_noop
 
 from training.ml.errors import DiskFull
 
@@ -37,7 +38,9 @@ def need_room(bytes_needed: int) -> None:
     free = free_bytes()
     if free < bytes_needed:
         raise DiskFull(
-            f"The job needs about {bytes_needed / 1e6:,.0f} MB on disk, {free / 1e6:,.0f} MB are free.",
+            gettext_noop("The job needs about %(needed).0f MB on disk, %(free).0f MB are free."),
+            needed=bytes_needed / 1e6,
+            free=free / 1e6,
             needed_bytes=bytes_needed,
             free_bytes=free,
         )

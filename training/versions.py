@@ -20,7 +20,7 @@ from django.db import connection, transaction
 from django.db.models import Q, QuerySet, TextField
 from django.db.models.functions import Cast
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from training import claims, storage, wording
 from training.claims import ClaimLost
@@ -29,6 +29,7 @@ from training.ml.clean import Recipe as Steps
 from training.ml.dataset import Candidate, FrozenDataset
 from training.ml.errors import PipelineError
 from training.ml.records import SPLITS, Kind, Split
+from training.ml.texts import Words, fill, words
 from training.models import DatasetVersion, Example, Recipe, VersionRow
 
 logger = logging.getLogger(__name__)
@@ -108,7 +109,7 @@ def queue_freeze(
 ) -> DatasetVersion:
     """Ask for a version. Raises NotFreezable when no approved example fits."""
     if not chosen(kind, selection).exists():
-        raise NotFreezable(_("No approved example fits this choice. Approve some examples first."))
+        raise NotFreezable(gettext_noop("No approved example fits this choice. Approve some examples first."))
     return DatasetVersion.objects.create(
         name=name,
         kind=kind,
@@ -123,7 +124,7 @@ def queue_again(version: DatasetVersion) -> None:
     """Freeze a failed version again. Raises NotFreezable in any other state."""
     again = DatasetVersion.objects.filter(pk=version.pk, status=Status.FAILED)
     if again.update(status=Status.QUEUED, error="", report={}) != 1:
-        raise NotFreezable(_("Only a version that failed can be frozen again."))
+        raise NotFreezable(gettext_noop("Only a version that failed can be frozen again."))
 
 
 # --- freezing -------------------------------------------------------------------------------------------------------
@@ -141,18 +142,17 @@ def freeze_queued() -> bool:
     except _SplitsMoved:
         claims.settle(version, Status.QUEUED)
     except PipelineError as error:
-        _fail(version, error.facts.get("rule") or error.code, error.facts)
+        _fail(version, error.words)
     except Exception as error:  # whatever broke, the row must say so and the next job must run
         logger.exception("dataset version %s could not be frozen", version.pk)
         full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-        _fail(version, "disk_full" if full else "unexpected", {})
+        _fail(version, words(wording.OWN_RULES["disk_full" if full else "unexpected"]))
     return True
 
 
-def _fail(version: DatasetVersion, rule: str, facts: dict[str, Any]) -> None:
-    report = {"error": {"rule": rule, "facts": facts}}
+def _fail(version: DatasetVersion, why: Words) -> None:
     try:
-        claims.settle(version, Status.FAILED, error=wording.english(rule, facts), report=report)
+        claims.settle(version, Status.FAILED, error=fill(why), report={"error": why})
     except ClaimLost:
         logger.warning("dataset version %s was taken over by another worker", version.pk)
 

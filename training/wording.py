@@ -1,4 +1,4 @@
-"""Pipeline complaints in the reader's language: the same English sentence is the key, the stored facts fill it."""
+"""What the pipeline says, in the reader's language: the English sentence is the key, the stored facts fill it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any
 
 from django.utils.translation import gettext, gettext_noop
 
-from training.ml import clean, dataset
+from training.ml import clean
 from training.ml.corpus import FILE_RULES, ROW_RULES
-from training.ml.errors import PipelineError
-from training.models import Finding
+from training.ml.errors import Told
+from training.ml.texts import Words, fill, words
+from training.models import Corpus, DatasetVersion, Finding, RunEvent, TrainingRun
 
 OWN_RULES: dict[str, str] = {
     "turns_left_out": gettext_noop(
@@ -33,33 +34,58 @@ REASONS: dict[str, str] = {
 }
 
 
+def say(said: Words) -> str:
+    return fill(said, gettext)
+
+
 def english(rule: str, facts: Mapping[str, Any]) -> str:
-    return _sentence(rule) % facts
-
-
-def say(rule: str, facts: Mapping[str, Any], otherwise: str = "") -> str:
-    """The complaint in the active language; `otherwise` for a rule that is not known any more."""
-    try:
-        return gettext(_sentence(rule)) % facts
-    except (KeyError, TypeError, ValueError):
-        return otherwise
+    return fill(words(_sentence(rule), **facts))
 
 
 def _sentence(rule: str) -> str:
-    for rules in (OWN_RULES, ROW_RULES, FILE_RULES, dataset.RULES):
+    for rules in (OWN_RULES, ROW_RULES, FILE_RULES):
         if rule in rules:
             return rules[rule]
     raise KeyError(rule)
 
 
 def finding_text(finding: Finding) -> str:
-    return say(finding.rule, finding.facts, finding.message)
+    """The stored English for a rule that is not known any more, or whose facts were others."""
+    try:
+        return say(words(_sentence(finding.rule), **finding.facts))
+    except (KeyError, TypeError, ValueError):
+        return finding.message
 
 
-def error_text(error: PipelineError) -> str:
-    """A pipeline error that was just caught, for the person whose request it is."""
-    rule = getattr(error, "rule", "") or error.facts.get("rule") or error.code
-    return say(rule, error.facts, error.message)
+def error_text(error: Exception) -> str:
+    """An error that was just caught, for the person whose request it is."""
+    return say(error.words) if isinstance(error, Told) else str(error)
+
+
+# --- errors that were stored: the column has the English, the words are kept beside it ------------------------------
+
+
+def corpus_error(corpus: Corpus) -> str:
+    """Why it could not be read; where there are facts, the finding with the same sentence has them."""
+    finding = Finding.objects.filter(corpus=corpus, line=None, message=corpus.error).first() if corpus.error else None
+    return finding_text(finding) if finding else say(words(corpus.error))
+
+
+def why_failed(version: DatasetVersion) -> Words:
+    said: Words = version.report.get("error") or words(version.error)
+    return said
+
+
+def version_error(version: DatasetVersion) -> str:
+    return say(why_failed(version))
+
+
+def run_error(run: TrainingRun) -> str:
+    """Why it failed; the event of that transition has the words."""
+    if not run.error:
+        return ""
+    told = RunEvent.objects.filter(run=run, data__state=str(run.status)).last()
+    return say(told.data["why"]) if told and "why" in told.data else run.error
 
 
 def reason_text(reason: str) -> str:

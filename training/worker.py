@@ -20,9 +20,10 @@ from typing import IO
 import structlog
 from django.conf import settings
 from django.db import Error, close_old_connections
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from training import devices, runs, serving, storage
+from training.ml.texts import words
 from training.models import TrainingRun
 from training.runs import Ask
 
@@ -164,11 +165,11 @@ class _Watch:
         if self.asked:
             runs.stop(self.run, self.token)
         elif returncode < 0:
-            reason = _("The trainer was ended by signal %(signal)s.") % {"signal": signal.Signals(-returncode).name}
-            runs.lose(self.run, self.token, reason)
+            text = gettext_noop("The trainer was ended by signal %(signal)s.")
+            runs.lose(self.run, self.token, words(text, signal=signal.Signals(-returncode).name))
         else:
-            error = _("The trainer ended by itself with exit status %(status)d; its last words are below.")
-            runs.advance(self.run, TrainingRun.Status.FAILED, self.token, error=error % {"status": returncode})
+            text = gettext_noop("The trainer ended by itself with exit status %(status)d; its last words are below.")
+            runs.fail(self.run, self.token, words(text, status=returncode))
 
 
 def _start(run: TrainingRun) -> subprocess.Popen[bytes]:

@@ -28,6 +28,7 @@ from chat.engine.options import Options
 from chat.engine.requests import MAX_BODY_BYTES, Completion, Threads, VersionId, parse
 from chat.engine.scheduler import Scheduler
 from chat.engine.versions import Versions
+from training.ml.texts import gettext_noop
 
 log = structlog.get_logger("chatsite.engine")
 
@@ -221,7 +222,7 @@ async def _fail(_request: Request, error: Exception) -> Response:
     if isinstance(error, ClientDisconnect):
         return Response(status_code=499)
     log.error("request failed", exc_info=error)
-    return _error_response(ApiError("The engine failed at this request."))
+    return _error_response(ApiError(gettext_noop("The engine failed at this request.")))
 
 
 class Gate:
@@ -241,7 +242,11 @@ class Gate:
         structlog.contextvars.bind_contextvars(request_id=request_id)
         given = headers.get(b"authorization", b"")
         allowed = scope["path"] == "/health" or hmac.compare_digest(given, self._expected)
-        app = self._app if allowed else _error_response(Unauthorized("The engine's secret is missing or wrong."))
+        app = (
+            self._app
+            if allowed
+            else _error_response(Unauthorized(gettext_noop("The engine's secret is missing or wrong.")))
+        )
         await app(scope, receive, _saying(send, request_id))
 
 

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from training.ml.errors import PipelineError
+from training.ml.errors import PipelineError, Told
+from training.ml.texts import Words
 
 
-class ApiError(Exception):
-    """Base. `param` names the wrong field of the request; `code` is stable."""
+class ApiError(Told):
+    """Base. `param` names the wrong field of the request; `code` is stable.
+
+    What an operator may meet when a version is loaded is marked for translation; what only a program that calls the
+    engine meets is English, as OpenAI's is.
+    """
 
     status = 500
     kind = "server_error"
     code = "engine_failure"
 
-    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
+    def __init__(
+        self, said: str | Words, /, *, param: str | None = None, code: str | None = None, **facts: Any
+    ) -> None:
+        super().__init__(said, **facts)
         self.param = param
         self.code = code or self.code
 
     def to_json(self) -> dict[str, Any]:
-        return {"error": {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}}
+        told = {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}
+        return {"error": told | {"words": self.words}}
 
 
 class BadRequest(ApiError):
@@ -100,4 +107,4 @@ class Closing(ApiError):
 
 
 def model_refused(error: PipelineError) -> ModelRefused:
-    return ModelRefused(error.message, param="model", code=error.code)
+    return ModelRefused(error.words, param="model", code=error.code)

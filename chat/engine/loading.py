@@ -24,6 +24,7 @@ from training.ml.errors import BadModel, PipelineError
 from training.ml.head import fast_gelu
 from training.ml.render import Renderer
 from training.ml.slots import SLOTS
+from training.ml.texts import gettext_noop
 
 Precision = Literal["auto", "float32", "bfloat16"]
 ITEM_BYTES = {"float32": 4, "bfloat16": 2}
@@ -74,7 +75,8 @@ def _count_items(path: Path) -> int:
         shapes = [item["shape"] for name, item in header.items() if name != "__metadata__"]
         return sum(_product(shape) for shape in shapes)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadModel(f"The model's {path.name} is damaged: {error}.", file=path.name) from error
+        text = gettext_noop("The model's %(file)s is damaged: %(cause)s.")
+        raise BadModel(text, file=path.name, cause=str(error)) from error
 
 
 def _product(shape: list[int]) -> int:
@@ -95,7 +97,8 @@ def load(directory: Path, *, wanted: Precision, max_rows: int, cache_bytes: int)
     except PipelineError:
         raise
     except Exception as error:  # whatever a foreign directory makes transformers raise is a fact about the directory
-        raise BadModel(f"{directory.name} cannot be loaded: {type(error).__name__}: {error}") from error
+        text = gettext_noop("%(name)s cannot be loaded: %(cause)s")
+        raise BadModel(text, name=directory.name, cause=f"{type(error).__name__}: {error}") from error
     model.set_attn_implementation(SLOTS)
     rows = max(1, min(max_rows, cache_bytes // max(1, _row_bytes(model))))
     return Version(

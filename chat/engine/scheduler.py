@@ -190,7 +190,7 @@ class Scheduler:
             sampler = Sampler(temperature=wanted.temperature, top_k=wanted.top_k, top_p=wanted.top_p, seed=wanted.seed)
             job.row = job.version.decoder.add(job.prompt, sampler)
         except PipelineError as error:
-            job.outbox.put(Failed(BadRequest(error.message, param="prompt", code=error.code)))
+            job.outbox.put(Failed(BadRequest(error.words, param="prompt", code=error.code)))
         except Exception as error:  # this request's own fault or ours: in no case the others'
             log.exception("request not admitted")
             job.outbox.put(Failed(ApiError(f"The engine failed at this request: {type(error).__name__}.")))

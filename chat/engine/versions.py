@@ -19,6 +19,7 @@ import structlog
 from chat.engine.errors import ModelNotFound, NoMemory, VersionInUse, model_refused
 from chat.engine.options import Options
 from training.ml.errors import PipelineError
+from training.ml.texts import gettext_noop
 
 if TYPE_CHECKING:
     from chat.engine.loading import Version
@@ -69,9 +70,10 @@ class Versions:
         """Raises ModelNotFound when it is not loaded, VersionInUse while it answers."""
         version = self._loaded.get(uid)
         if version is None:
-            raise ModelNotFound(f"{uid} is not loaded.", param="id")
+            raise ModelNotFound(gettext_noop("%(version)s is not loaded."), version=uid, param="id")
         if version.uses:
-            raise VersionInUse(f"{uid} is answering {version.uses} requests.", param="id")
+            text = gettext_noop("%(version)s is answering %(count)d requests.")
+            raise VersionInUse(text, version=uid, count=version.uses, param="id")
         self._drop([version])
 
     # --- what is there ---
@@ -107,7 +109,7 @@ class Versions:
         directory = self._options.models_dir / uid
         # The name comes from the request: it must not lead elsewhere.
         if not _SAFE_ID.fullmatch(uid) or not directory.is_dir():
-            raise ModelNotFound(f"The model {uid!r} does not exist.", param="model")
+            raise ModelNotFound(gettext_noop("The model '%(version)s' does not exist."), version=uid, param="model")
         return directory
 
     async def _load(self, uid: str, directory: Path) -> Version:
@@ -153,8 +155,14 @@ class Versions:
                 room += version.bytes
         if room < needed:
             raise NoMemory(
-                f"{uid} needs {needed / 1e6:.0f} MB, {max(room, 0) / 1e6:.0f} of {budget / 1e6:.0f} MB can be made "
-                "free. Raise CHATSITE_ENGINE_MEMORY_MB or wait until other versions are idle.",
+                gettext_noop(
+                    "%(version)s needs %(needed).0f MB, %(room).0f of %(budget).0f MB can be made free. "
+                    "Raise CHATSITE_ENGINE_MEMORY_MB or wait until other versions are idle."
+                ),
+                version=uid,
+                needed=needed / 1e6,
+                room=max(room, 0) / 1e6,
+                budget=budget / 1e6,
                 param="model",
             )
         return leaving

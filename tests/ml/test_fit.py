@@ -107,7 +107,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_undisturbed_one(
 
     assert (first.stopped, first.steps) == (True, 5)
     assert (second.stopped, second.steps, second.tokens) == (False, whole.steps, whole.tokens)
-    assert next(event.data["step"] for event in events if event.data.get("code") == "resumed") == 5
+    assert next(event.step for event in events if event.data.get("code") == "resumed") == 5
     assert same(whole.model, second.model)
     assert second.best_loss == whole.best_loss
     assert not debris.exists()
@@ -165,7 +165,7 @@ def test_a_loss_that_is_no_number_is_told_as_diverged(base: Path, tmp_path: Path
     with pytest.raises(Diverged) as caught:
         tiny.run(broken, dialogues, tmp_path / "out", epochs=1)
 
-    assert caught.value.facts == {"step": 1}
+    assert caught.value.facts == {"step": 1, "value": "nan"}
 
 
 def test_a_full_disk_is_told_before_a_checkpoint_is_begun(

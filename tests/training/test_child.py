@@ -7,7 +7,7 @@ import errno
 import pytest
 
 from tests.training.machinery import a_run, real_model, real_version
-from training import attempt, runs, storage
+from training import attempt, runs, storage, wording
 from training.ml.errors import BadDataset
 from training.ml.records import Event
 from training.models import Evaluation, ModelVersion, RunEvent, TrainingRun
@@ -85,7 +85,7 @@ def test_surprises_are_told_in_words(error, words, settings):
     from django.utils import translation
 
     with translation.override("en"):
-        assert words in attempt.in_words(error)
+        assert words in wording.say(attempt.in_words(error))
 
 
 def test_what_was_told_before_a_kill_is_not_told_again(run):

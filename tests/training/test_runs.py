@@ -12,6 +12,7 @@ from django.utils import timezone
 from tests.training.machinery import a_run
 from training import runs
 from training.ml.records import Event
+from training.ml.texts import words
 from training.models import RunEvent, TrainingRun
 
 Status = TrainingRun.Status
@@ -123,11 +124,11 @@ def test_a_living_worker_keeps_its_run():
 def test_a_run_whose_trainer_keeps_dying_fails_in_words():
     run = claimed(attempt=runs.MOST_DEATHS)
 
-    runs.lose(run, run.claim_token, "Killed.")
+    runs.lose(run, run.claim_token, words("Killed."))
 
     assert run.status == Status.FAILED
     assert run.finished_at is not None
-    assert run.error.startswith("Killed.") and "4" in run.error
+    assert run.error == "Killed. That was the last of 4 attempts."
 
 
 @pytest.mark.django_db

@@ -111,7 +111,7 @@ def test_rows_that_vanish_before_freezing_fail_the_version_in_words():
     versions.freeze_queued()
 
     version.refresh_from_db()
-    assert (version.status, version.report["error"]["rule"]) == ("failed", "no_rows")
+    assert (version.status, version.report["error"]["facts"]["rule"]) == ("failed", "no_rows")
     assert version.error == wording.english("no_rows", {})
     Example.objects.update(status="approved")
     versions.queue_again(version)

@@ -74,7 +74,7 @@ class CorpusAdmin(DataAdmin):
         try:
             corpus = corpora.add_upload(file, original_name=file.name, owner=user_of(request), **data)
         except corpora.SameFile as error:
-            messages.warning(request, error.message)
+            messages.warning(request, wording.error_text(error))
             return _to_page(error.facts["corpus"])
         except PipelineError as error:
             form.add_error("file", wording.error_text(error))
@@ -90,6 +90,7 @@ class CorpusAdmin(DataAdmin):
         if corpus is None:
             raise Http404
         context = {"corpus": corpus, "progress": _progress(corpus), "format": self.format_shown(corpus)}
+        context["error"] = wording.corpus_error(corpus)
         return self.show(request, "corpus_page.html", title=corpus.name, **context, **_contents(corpus))
 
     def progress_view(self, request: HttpRequest, pk: int) -> JsonResponse:
@@ -119,7 +120,7 @@ class CorpusAdmin(DataAdmin):
         try:
             corpora.queue(get_object_or_404(Corpus, pk=pk))
         except corpora.NotAllowed as error:
-            messages.warning(request, error.message)
+            messages.warning(request, wording.error_text(error))
         tasks.ring_data()
         return _to_page(pk)
 

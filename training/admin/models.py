@@ -19,7 +19,7 @@ from django.views.decorators.http import require_POST
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from training import evaluations, narration, registry, serving, tasks
+from training import evaluations, narration, registry, serving, tasks, wording
 from training.admin.pages import DataAdmin, user_of
 from training.ml.errors import PipelineError
 from training.models import Activation, Evaluation, ModelVersion
@@ -84,7 +84,7 @@ class ModelVersionAdmin(DataAdmin):
             try:
                 model = registry.add_base(form.cleaned_data["directory"], name=form.cleaned_data["name"])
             except PipelineError as error:
-                form.add_error(None, error.message)
+                form.add_error(None, wording.error_text(error))
             else:
                 messages.success(request, gettext("The base is ready to be trained and activated."))
                 return _to_page(model.pk)
@@ -148,7 +148,7 @@ def _switch(request: HttpRequest, pk: int, verb: Callable[[User], Activation]) -
     try:
         activation = verb(user_of(request))
     except REFUSALS as error:
-        messages.error(request, f"{gettext('Nothing was changed.')} {error}")
+        messages.error(request, f"{gettext('Nothing was changed.')} {wording.error_text(error)}")
         return _to_page(pk)
     messages.success(request, gettext("%(name)s answers from now on.") % {"name": activation.model.name})
     return _to_page(activation.model_id)

@@ -10,7 +10,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from training import plans
+from training import plans, wording
 from training.ml.config import FIT_RANGES
 from training.ml.errors import BadConfig
 from training.models import DatasetVersion, ModelVersion, TrainingRun
@@ -107,5 +107,5 @@ class RunForm(forms.Form):
                 )
             except BadConfig as error:
                 name = str(error.facts.get("field", ""))
-                self.add_error(name if name in self.fields else None, error.message)
+                self.add_error(name if name in self.fields else None, wording.error_text(error))
         return data

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
-from training import again, live, plans, runs, tasks
+from training import again, live, plans, runs, tasks, wording
 from training.admin.pages import DataAdmin, user_of
 from training.admin.run_form import SETTINGS, RunForm
 from training.ml.errors import PipelineError
@@ -105,8 +105,8 @@ class TrainingRunAdmin(DataAdmin):
         self.require_add(request)
         try:
             run = again.train_again(user=user_of(request), request_key=request.POST.get("request_key", "")[:40])
-        except (PipelineError, again.NotReady) as error:
-            messages.warning(request, str(error))
+        except PipelineError as error:
+            messages.warning(request, wording.error_text(error))
             return HttpResponseRedirect(reverse("admin:index"))
         return _to_live_page(_queued(request, run))
 
@@ -121,8 +121,9 @@ class TrainingRunAdmin(DataAdmin):
         try:
             plan = plans.plan_values(base=base, dataset=dataset, method=request.GET.get("method", ""), chosen={})
         except PipelineError as error:
-            return JsonResponse({"values": {}, "reasons": {}, "error": error.message})
-        return JsonResponse({"values": plan.config.to_json(), "reasons": plan.reasons, "error": ""})
+            return JsonResponse({"values": {}, "reasons": {}, "error": wording.error_text(error)})
+        reasons = {name: wording.say(why) for name, why in plan.reasons.items()}
+        return JsonResponse({"values": plan.config.to_json(), "reasons": reasons, "error": ""})
 
     def events_view(self, request: HttpRequest, pk: int) -> JsonResponse:
         self.require_view(request)
@@ -176,7 +177,12 @@ def _first_choice(request: HttpRequest) -> dict[str, Any]:
 
 def _settings(run: TrainingRun) -> list[dict[str, Any]]:
     return [
-        {"label": label, "value": run.config[name], "reason": run.reasons.get(name, "")}
+        {"label": label, "value": run.config[name], "reason": _reason(run, name)}
         for name, (label, _meaning) in SETTINGS.items()
         if name in run.config and (name != "beta" or run.method == TrainingRun.Method.DPO)
     ]
+
+
+def _reason(run: TrainingRun, setting: str) -> str:
+    """Why this automatic value; empty for one that the operator chose."""
+    return wording.say(run.reasons[setting]) if setting in run.reasons else ""

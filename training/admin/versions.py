@@ -101,7 +101,7 @@ class DatasetVersionAdmin(DataAdmin):
         version = self.get_object(request, object_id)
         if version is None:
             raise Http404
-        context = {"version": version, "progress": _progress(version), "error": _error(version)}
+        context = {"version": version, "progress": _progress(version), "error": wording.version_error(version)}
         if version.status == Status.FROZEN:
             context |= _contents(version)
         return self.show(request, "version_page.html", title=version.name, **context)
@@ -187,11 +187,6 @@ def _progress(version: DatasetVersion) -> dict[str, Any]:
         "share": 1.0 if finished else min(1.0, told.get("done", 0) / total),
         "finished": finished,
     }
-
-
-def _error(version: DatasetVersion) -> str:
-    told = version.report.get("error", {})
-    return wording.say(told.get("rule", ""), told.get("facts", {}), version.error)
 
 
 def _contents(version: DatasetVersion) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from training.ml.errors import BadModel, ParityError
 from training.ml.parity import check_parity
 from training.ml.records import Dialogue, Message
 from training.ml.render import Renderer, read_json, read_tokenizer, token_text
+from training.ml.texts import gettext_noop
 from training.ml.tokenizer import CHAT_TEMPLATE, END, PAD, SPECIAL_TOKENS, special_token, write_tokenizer
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ def _load(source: Path) -> PreTrainedModel:
             source, dtype=torch.float32, use_safetensors=True, local_files_only=True, trust_remote_code=False
         )
     except (ValueError, OSError, RuntimeError) as error:
-        raise BadModel(f"{source.name} cannot be loaded: {error}.", file="config.json") from error
+        text = gettext_noop("%(name)s cannot be loaded: %(why)s.")
+        raise BadModel(text, name=source.name, why=str(error), file="config.json") from error
     return model
 
 
@@ -98,7 +100,8 @@ def _write_with_template(tokenizer: Tokenizer, settings: dict[str, Any], source:
     tokenizer.add_special_tokens([special_token(text) for text in SPECIAL_TOKENS])
     write_tokenizer(tokenizer, files, template=CHAT_TEMPLATE, eos=END, pad=PAD, bos=bos)
     if not _usable(files, source):
-        raise BadModel(f"The tokenizer of {source.name} does not give the same ids twice.", file="tokenizer.json")
+        text = gettext_noop("The tokenizer of %(name)s does not give the same ids twice.")
+        raise BadModel(text, name=source.name, file="tokenizer.json")
 
 
 def _own_template(source: Path) -> str | None:

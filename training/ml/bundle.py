@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from training.ml.errors import BadModel
+from training.ml.texts import gettext_noop, words
 from training.ml.tokenizer import CHAT_TEMPLATE, PLAIN_TEMPLATE
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ MANIFEST = "chatsite.json"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 # Names of transformers' classes that write text from left to right; looked at by name so that no torch is needed.
 CAUSAL = re.compile(r"(ForCausalLM|^(GPT2|OpenAIGPT)LMHeadModel)$")
+PARTS = {
+    "weights": gettext_noop("weights"),
+    "tokenizer": gettext_noop("tokenizer"),
+    "template": gettext_noop("chat template"),
+}
 Precision = Literal["float32", "bfloat16"]
 Manifest = dict[str, Any]
 
@@ -38,17 +44,26 @@ def load_manifest(directory: Path) -> Manifest:
     """Raises BadModel when there is none or its format is newer than this program."""
     path = directory / MANIFEST
     if not path.is_file():
-        raise BadModel(f"{directory.name} is not a finished model: it has no {MANIFEST}.", file=MANIFEST)
+        text = gettext_noop("%(name)s is not a finished model: it has no %(file)s.")
+        raise BadModel(text, name=directory.name, file=MANIFEST)
     try:
         manifest: Manifest = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise BadModel(f"{directory.name}/{MANIFEST} is not valid JSON: {error}.", file=MANIFEST) from error
+        raise _not_json(path, error) from error
     if manifest.get("format", 0) > FORMAT:
         raise BadModel(
-            f"{directory.name} has format {manifest['format']}, this program reads up to {FORMAT}: update it.",
+            gettext_noop("%(name)s has format %(format)s, this program reads up to %(known)d: update it."),
+            name=directory.name,
+            format=manifest["format"],
+            known=FORMAT,
             file=MANIFEST,
         )
     return manifest
+
+
+def _not_json(path: Path, error: ValueError) -> BadModel:
+    text = gettext_noop("%(name)s/%(file)s is not valid JSON: %(why)s.")
+    return BadModel(text, name=path.parent.name, file=path.name, why=str(error))
 
 
 def write_manifest(directory: Path, **facts: Any) -> Manifest:
@@ -84,7 +99,8 @@ def verify(directory: Path) -> Manifest:
     found = hashes(directory)
     for part, expected in manifest["hashes"].items():
         if found.get(part) != expected:
-            raise BadModel(f"The {part} of {directory.name} changed since it was made: restore it.", part=part)
+            text = gettext_noop("The %(part)s of %(name)s changed since it was made: restore it.")
+            raise BadModel(text, part=words(PARTS.get(part, part)), name=directory.name)
     return manifest
 
 
@@ -123,7 +139,7 @@ def publish(source: Path, dest: Path, manifest: Manifest | None = None) -> Manif
     Raises BadModel when `dest` exists: versions are immutable.
     """
     if dest.exists():
-        raise BadModel(f"A model named {dest.name} exists already.", name=dest.name)
+        raise BadModel(gettext_noop("A model named %(name)s exists already."), name=dest.name)
     known = load_manifest(source) if (source / MANIFEST).is_file() else {}
     known.pop("hashes", None)
     with _aside(dest) as draft:
@@ -258,19 +274,22 @@ def _write_generation_config(draft: Path, files_from: Path) -> None:
 def inspect_base(directory: Path) -> dict[str, Any]:
     """The config of a usable causal language model. Raises BadModel: what is wrong, where, and how to mend it."""
     if not directory.is_dir():
-        raise BadModel(f"{directory} is not a directory.", file=directory.name)
+        text = gettext_noop("%(directory)s is not a directory.")
+        raise BadModel(text, directory=str(directory), file=directory.name)
     path = directory / "config.json"
     if not path.is_file():
-        raise BadModel(f"{directory.name} has no config.json: copy the whole model directory.", file=path.name)
+        text = gettext_noop("%(name)s has no %(file)s: copy the whole model directory.")
+        raise BadModel(text, name=directory.name, file=path.name)
     try:
         config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise BadModel(f"{directory.name}/config.json is not valid JSON: {error}.", file=path.name) from error
+        raise _not_json(path, error) from error
     _require_causal(directory, config)
     _require_weights(directory)
     if not (directory / "tokenizer.json").is_file():
         raise BadModel(
-            f"{directory.name} has no tokenizer.json: load its tokenizer in transformers and save it again.",
+            gettext_noop("%(name)s has no %(file)s: load its tokenizer in transformers and save it again."),
+            name=directory.name,
             file="tokenizer.json",
         )
     return config
@@ -279,10 +298,13 @@ def inspect_base(directory: Path) -> dict[str, Any]:
 def _require_causal(directory: Path, config: dict[str, Any]) -> None:
     architectures = config.get("architectures") or []
     if not any(CAUSAL.search(name) for name in architectures):
-        found = ", ".join(architectures) or "none"
         raise BadModel(
-            f"{directory.name} is not a causal language model (architectures: {found}). "
-            "A chat base needs one that writes text, such as GPT2LMHeadModel or LlamaForCausalLM.",
+            gettext_noop(
+                "%(name)s is not a causal language model (architectures: %(found)s). "
+                "A chat base needs one that writes text, such as GPT2LMHeadModel or LlamaForCausalLM."
+            ),
+            name=directory.name,
+            found=", ".join(architectures) or "–",
             file="config.json",
         )
 
@@ -293,9 +315,13 @@ def _require_weights(directory: Path) -> None:
     pickles = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for path in directory.glob(pattern))
     if pickles:
         raise BadModel(
-            f"{directory.name} has its weights in {pickles[0]}, a pickle file that may run code when opened. "
-            "Convert it to safetensors on a machine you do not mind losing: "
-            "model.save_pretrained(DIR, safe_serialization=True).",
+            gettext_noop(
+                "%(name)s has its weights in %(file)s, a pickle file that may run code when opened. "
+                "Convert it to safetensors on a machine you do not mind losing: "
+                "model.save_pretrained(DIR, safe_serialization=True)."
+            ),
+            name=directory.name,
             file=pickles[0],
         )
-    raise BadModel(f"{directory.name} has no weights: no file ends in .safetensors.", file="model.safetensors")
+    text = gettext_noop("%(name)s has no weights: no file ends in .safetensors.")
+    raise BadModel(text, name=directory.name, file="model.safetensors")

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from training.ml.errors import DiskFull
+from training.ml.texts import gettext_noop
 
 COMPLETE = "complete.json"
 KEEP_NEWEST = 2
@@ -120,8 +121,12 @@ def telling_disk_full(run_dir: Path, parameters: int) -> Iterator[None]:
 
 def _full(needed: int, free: int) -> DiskFull:
     return DiskFull(
-        f"The disk is full: a checkpoint needs {needed / 2**20:.0f} MiB, {free / 2**20:.0f} MiB are free. "
-        "Free some space, then start the run again: it goes on from its last checkpoint.",
+        gettext_noop(
+            "The disk is full: a checkpoint needs %(needed).0f MiB, %(free).0f MiB are free. "
+            "Free some space, then start the run again: it goes on from its last checkpoint."
+        ),
+        needed=needed / 2**20,
+        free=free / 2**20,
         needed_bytes=needed,
         free_bytes=free,
     )

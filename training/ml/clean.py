@@ -154,7 +154,8 @@ class Recipe:
     def __post_init__(self) -> None:
         for name in self.steps:
             if name not in STEPS:
-                raise BadConfig(f"There is no cleaning step {name!r}. Known: {', '.join(STEPS)}.", field="steps")
+                text = gettext_noop("There is no cleaning step %(step)s. Known: %(known)s.")
+                raise BadConfig(text, field="steps", step=name, known=", ".join(STEPS))
 
     @classmethod
     def from_json(cls, steps: Iterable[str]) -> Self:

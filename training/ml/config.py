@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Self
 
 from training.ml.errors import BadConfig
+from training.ml.texts import Words, gettext_noop, words
 
 Method = Literal["pretrain", "sft", "dpo"]
 METHODS: tuple[Method, ...] = ("pretrain", "sft", "dpo")
@@ -29,6 +30,12 @@ FIT_RANGES: dict[str, tuple[float, float]] = {
     "warmup_share": (0, 0.5),
     "evaluations": (1, 1000),
 }
+
+
+def _out_of_range(field: str, value: object, low: float, high: float) -> BadConfig:
+    text = gettext_noop("%(field)s is %(value)s, it must lie between %(low).10g and %(high).10g.")
+    # As text: it may be no number at all, and NaN is no JSON.
+    return BadConfig(text, field=field, value=str(value), low=low, high=high)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +62,12 @@ class FitConfig:
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
-            raise BadConfig(f"The method {self.method!r} is not one of {', '.join(METHODS)}.", field="method")
+            text = gettext_noop("The method %(method)s is not one of %(known)s.")
+            raise BadConfig(text, field="method", method=str(self.method), known=", ".join(METHODS))
         for name, (low, high) in FIT_RANGES.items():
             value = getattr(self, name)
             if not (isinstance(value, int | float) and math.isfinite(value) and low <= value <= high):
-                raise BadConfig(f"{name} is {value}, it must lie between {low:g} and {high:g}.", field=name)
+                raise _out_of_range(name, value, low, high)
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Self:
@@ -85,32 +93,43 @@ class Automatic:
     """A complete configuration and, for each automatic field, one plain sentence why."""
 
     config: FitConfig
-    reasons: dict[str, str]
+    reasons: dict[str, Words]
 
 
-def _epochs(method: Method, rows: int) -> float:
-    # About 20 000 row visits: small sets need many passes, large ones one or two.
+def _epochs(method: Method, rows: int) -> tuple[float, Words]:
+    """Small sets need many passes, large ones one or two."""
     if method == "dpo":
-        return float(min(6, max(1, 600 // max(rows, 1))))
-    return float(min(20, max(1, round(20_000 / max(rows, 1)))))
+        why = gettext_noop("about 600 pair visits for %(rows)d pairs, 1 to 6 passes")
+        return float(min(6, max(1, 600 // max(rows, 1)))), words(why, rows=rows)
+    why = gettext_noop("about 20 000 row visits for %(rows)d rows, 1 to 20 passes")
+    return float(min(20, max(1, round(20_000 / max(rows, 1))))), words(why, rows=rows)
 
 
-def _learning_rate(method: Method, parameters: int) -> float:
+def _learning_rate(method: Method, parameters: int) -> tuple[float, Words]:
     # Smaller models stand higher rates; scaled by the square root of the size from 1e-3 at 5 M parameters.
     base = 1e-3 * math.sqrt(5e6 / max(parameters, 1_000_000))
     rate = min(2e-3, base) * {"pretrain": 1.0, "sft": 1.0, "dpo": 0.03}[method]
-    return float(f"{rate:.2g}")
+    why = gettext_noop("for %(millions).1f M parameters")
+    return float(f"{rate:.2g}"), words(why, millions=parameters / 1e6)
+
+
+def _batch_size(rows: int) -> tuple[int, Words]:
+    return max(1, min(32, rows // 20 or 1)), words(gettext_noop("at most 32 rows a step, at least 20 steps a pass"))
+
+
+def _max_length(facts: DataFacts) -> tuple[int, Words]:
+    why = gettext_noop("99 %% of the rows have at most %(tokens)d tokens")
+    length = min(facts.context_length, max(32, 2 ** math.ceil(math.log2(max(facts.p99_tokens, 2)))))
+    return length, words(why, tokens=facts.p99_tokens)
 
 
 def automatic(method: Method, facts: DataFacts, **chosen: Any) -> Automatic:
     """Fill every field that the operator left open; `chosen` values win and get no reason."""
-    batch = max(1, min(32, facts.rows // 20 or 1))
-    length = min(facts.context_length, max(32, 2 ** math.ceil(math.log2(max(facts.p99_tokens, 2)))))
-    values: dict[str, tuple[Any, str]] = {
-        "epochs": (_epochs(method, facts.rows), f"about 20 000 row visits for {facts.rows} rows, 1 to 20 passes"),
-        "learning_rate": (_learning_rate(method, facts.parameters), f"for {facts.parameters / 1e6:.1f} M parameters"),
-        "batch_size": (batch, "at most 32 rows a step, at least 20 steps a pass"),
-        "max_length": (length, f"99 % of the rows have at most {facts.p99_tokens} tokens"),
+    values: dict[str, tuple[Any, Words]] = {
+        "epochs": _epochs(method, facts.rows),
+        "learning_rate": _learning_rate(method, facts.parameters),
+        "batch_size": _batch_size(facts.rows),
+        "max_length": _max_length(facts),
     }
     filled = {name: value for name, (value, _) in values.items()} | chosen
     reasons = {name: why for name, (_, why) in values.items() if name not in chosen}
@@ -149,9 +168,9 @@ class SamplingConfig:
         for name, knob in SAMPLING_KNOBS.items():
             value = getattr(self, name)
             if not (isinstance(value, int | float) and math.isfinite(value) and knob.low <= value <= knob.high):
-                raise BadConfig(f"{name} is {value}, it must lie between {knob.low:g} and {knob.high:g}.", field=name)
+                raise _out_of_range(name, value, knob.low, knob.high)
         if self.seed is not None and not 0 <= self.seed < 2**31:
-            raise BadConfig(f"seed is {self.seed}, it must lie between 0 and {2**31 - 1}.", field="seed")
+            raise _out_of_range("seed", self.seed, 0, 2**31 - 1)
 
     def with_seed(self, seed: int) -> SamplingConfig:
         return replace(self, seed=seed)

@@ -51,7 +51,7 @@ Progress = Callable[[str, int, int], None]
 
 
 def bad(rule: str, **facts: Any) -> BadDataset:
-    return BadDataset(RULES[rule] % facts, rule=rule, **facts)
+    return BadDataset(RULES[rule], rule=rule, **facts)
 
 
 def _no_progress(_stage: str, _done: int, _total: int) -> None:
@@ -266,7 +266,8 @@ def _disk_error(error: OSError, root: Path) -> Exception:
     if error.errno not in (errno.ENOSPC, errno.EDQUOT):
         return error
     free = shutil.disk_usage(root).free
-    return DiskFull(f"The disk is full: {free} bytes are left. Nothing was frozen.", free_bytes=free)
+    text = gettext_noop("The disk is full: %(free_bytes)d bytes are left. Nothing was frozen.")
+    return DiskFull(text, free_bytes=free)
 
 
 def _present(target: Path) -> FrozenDataset | None:

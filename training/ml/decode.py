@@ -19,6 +19,7 @@ from training.ml.errors import BadModel, PromptTooLong
 from training.ml.render import CONTEXT_FIELDS
 from training.ml.sampling import Drawn, Sampler, draw
 from training.ml.slots import Chunk, SlotCache, active, plan, slot_attention
+from training.ml.texts import gettext_noop
 
 # Prompt ids read in one step beside decoding sequences: more would stall them visibly.
 SHARED_CHUNK = 64
@@ -194,9 +195,12 @@ class Decoder:
 
 def too_long(tokens: int, context: int) -> PromptTooLong:
     return PromptTooLong(
-        f"The prompt has {tokens} tokens; the model's window has {context}, and at least one is for the answer.",
+        gettext_noop(
+            "The prompt has %(tokens)d tokens; the model's window has %(context)d, and at least one is for the answer."
+        ),
         tokens=tokens,
         limit=context - 1,
+        context=context,
     )
 
 
@@ -205,7 +209,8 @@ def context_of(model: PreTrainedModel) -> int:
     config = model.config.get_text_config()
     length = next((value for name in CONTEXT_FIELDS if isinstance(value := getattr(config, name, None), int)), None)
     if length is None:
-        raise BadModel("The model's config.json says no context length.", file="config.json")
+        text = gettext_noop("The model's %(file)s says no context length (%(fields)s).")
+        raise BadModel(text, file="config.json", fields=", ".join(CONTEXT_FIELDS))
     window = getattr(config, "sliding_window", None)
     slides = getattr(config, "use_sliding_window", True)
     return min(length, window) if window and slides else length
@@ -305,11 +310,13 @@ def probe(model: PreTrainedModel) -> None:
     for context, drawn in found:
         expected = model(input_ids=torch.tensor([context], device=model.device), use_cache=False).logits[0, -1].float()
         if drawn is None or not bool(torch.isfinite(expected).all()):
-            raise BadModel("The model computes no numbers (NaN or infinity): its weights are damaged.")
+            raise BadModel(gettext_noop("The model computes no numbers (NaN or infinity): its weights are damaged."))
         difference = abs(float(expected.log_softmax(-1)[drawn.id]) - drawn.logprob)
         if difference > (1e-2 if model.dtype == torch.float32 else 0.5):
-            kind = type(model).__name__
-            raise BadModel(f"The engine computes another result than the model itself ({kind}): it cannot serve it.")
+            text = gettext_noop(
+                "The engine computes another result than the model itself (%(kind)s): it cannot serve it."
+            )
+            raise BadModel(text, kind=type(model).__name__)
 
 
 def _ids(made: Made) -> list[int]:

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
+from training.ml.texts import Words, fill, words
 
-class PipelineError(Exception):
-    """Base of all errors whose text may be shown as it is.
 
-    `code` is stable and is what callers and translations look at; `facts` are the values in the text.
+class Told(Exception):
+    """An error for people. `words` can be said in any language, `message` is them in English.
+
+    said: a template, filled with `facts` (plain JSON; more of them than the template has is fine), or whole Words.
     """
 
-    code = "pipeline"
+    def __init__(self, said: str | Words, /, **facts: Any) -> None:
+        self.words = words(said, **facts) if isinstance(said, str) else said
+        self.message = fill(self.words)
+        super().__init__(self.message)
 
-    def __init__(self, message: str, **facts: Any) -> None:
-        super().__init__(message)
-        self.message = message
-        self.facts = facts
+    @property
+    def facts(self) -> dict[str, Any]:
+        return self.words["facts"]
+
+
+class PipelineError(Told):
+    """Base of all errors of the pipeline. `code` is stable and is what callers look at."""
+
+    code = "pipeline"
 
 
 class BadFile(PipelineError):

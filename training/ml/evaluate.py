@@ -23,6 +23,7 @@ from training.ml.errors import BadDataset
 from training.ml.records import Dialogue, Document, Event, Message, Metric, Pair, Record, Split
 from training.ml.render import Renderer
 from training.ml.rows import records
+from training.ml.texts import gettext_noop
 
 if TYPE_CHECKING:
     from transformers.modeling_utils import PreTrainedModel
@@ -97,7 +98,9 @@ def evaluate(
     """
     frozen = datasets.load(dataset)
     if frozen.kind == "label":
-        raise BadDataset("Rows with thumbs alone cannot be evaluated: choose dialogues, documents or pairs.")
+        raise BadDataset(
+            gettext_noop("Rows with thumbs alone cannot be evaluated: choose dialogues, documents or pairs.")
+        )
     examiner = _load(model_dir, on_event, stopped)
     found: list[Metric] = []
     for split in splits:

@@ -18,6 +18,7 @@ from training.ml.config import FitConfig
 from training.ml.errors import BadModel
 from training.ml.records import Event
 from training.ml.render import Renderer
+from training.ml.texts import gettext_noop
 
 if TYPE_CHECKING:
     from transformers.modeling_utils import PreTrainedModel
@@ -188,9 +189,8 @@ def load_model(base: Path, dropout: float) -> PreTrainedModel:
     try:
         settings = AutoConfig.from_pretrained(base, local_files_only=True, trust_remote_code=False)
     except (ValueError, OSError) as error:
-        raise BadModel(
-            f"{base.name} is of a kind that transformers does not know: {error}.", file="config.json"
-        ) from error
+        text = gettext_noop("%(name)s is of a kind that transformers does not know: %(why)s.")
+        raise BadModel(text, name=base.name, why=str(error), file="config.json") from error
     for name in DROPOUT_FIELDS:
         if hasattr(settings, name):
             setattr(settings, name, dropout)
@@ -226,11 +226,13 @@ def _train(trainer: Supervised) -> None:
     found = checkpoints.newest(life.out)
     if found is not None:
         life.progress = found[1]
-        life.note("resumed", f"Going on from step {life.progress.step} of {life.total}.", step=life.progress.step)
+        text = gettext_noop("Going on from the checkpoint at step %(step)d of %(total)d.")
+        life.note("resumed", text, step=life.progress.step, total=life.total)
     data = {"total_steps": life.total, "parameters": life.parameters, "tokens": life.train.tokens}
     life.tell(Event(kind="started", step=life.progress.step, data={**data, "device": life.placement.words}))
     if not len(life.validation):
-        life.note("no_validation", "There are no validation rows: the last weights are kept, nothing stops early.")
+        text = gettext_noop("There are no validation rows: the last weights are kept, nothing stops early.")
+        life.note("no_validation", text)
     if not life.progress.finished:
         trainer.train(resume_from_checkpoint=str(found[0]) if found else None)  # type: ignore[attr-defined]
 

@@ -30,6 +30,7 @@ from training.ml.device import Placement
 from training.ml.errors import Diverged
 from training.ml.head import count_right, target_loss
 from training.ml.records import Event
+from training.ml.texts import gettext_noop, words
 
 SECONDS_BETWEEN_STEP_EVENTS = 0.5
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
@@ -115,7 +116,7 @@ class Life:
         return max(1, math.ceil(self.total / self.config.evaluations))
 
     def note(self, code: str, text: str, **facts: Any) -> None:
-        self.tell(Event(kind="note", step=self.progress.step, data={"code": code, "text": text, **facts}))
+        self.tell(Event(kind="note", step=self.progress.step, data={"code": code, "words": words(text, **facts)}))
 
 
 class Supervised:
@@ -225,9 +226,13 @@ class Supervised:
             progress.finished = True
             life.note(
                 "early_stop",
-                f"Stopped early: the validation loss did not get better in {progress.worse} evaluations. "
-                f"The best was {progress.best_loss:.4f} at step {progress.best_step}, and that one is kept.",
-                best_step=progress.best_step,
+                gettext_noop(
+                    "Stopped early: the validation loss did not get better in %(worse)d evaluations. "
+                    "The best was %(loss).4f at step %(step)d, and that one is kept."
+                ),
+                worse=progress.worse,
+                loss=progress.best_loss,
+                step=progress.best_step,
             )
 
     # --- checkpoints ---
@@ -359,7 +364,10 @@ def _moved(micro: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
 
 def _diverged(step: int, value: float) -> Diverged:
     return Diverged(
-        f"The loss became {value} at step {step}. Try a learning rate ten times smaller, "
-        "and look for damaged rows in the data.",
+        gettext_noop(
+            "The loss became %(value)s at step %(step)d. Try a learning rate ten times smaller, "
+            "and look for damaged rows in the data."
+        ),
+        value=str(value),  # NaN is no JSON
         step=step,
     )

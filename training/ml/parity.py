@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from training.ml.errors import ParityError
 from training.ml.records import Dialogue, Message, Pair, Record
 from training.ml.render import Rendered, Renderer
+from training.ml.texts import gettext_noop, words
 
 if TYPE_CHECKING:
     from training.ml.dataset import FrozenDataset
@@ -68,9 +69,9 @@ def _check_answer(renderer: Renderer, messages: Sequence[Message], index: int, r
     trained = rendered.ids[:start]
     if trained != prompt:
         at = next((n for n, (a, b) in enumerate(zip(trained, prompt, strict=False)) if a != b), len(trained))
-        raise _different(renderer, "the prompt", prompt[at : at + 8], rendered.ids[at : at + 8], at)
+        raise _different(renderer, gettext_noop("the prompt"), prompt[at : at + 8], rendered.ids[at : at + 8], at)
     if rendered.ids[start:end] != answer:
-        raise _different(renderer, "the answer", answer[:8], rendered.ids[start : start + 8], start)
+        raise _different(renderer, gettext_noop("the answer"), answer[:8], rendered.ids[start : start + 8], start)
     _check_end(renderer, rendered, start, end)
     return end
 
@@ -78,24 +79,30 @@ def _check_answer(renderer: Renderer, messages: Sequence[Message], index: int, r
 def _check_end(renderer: Renderer, rendered: Rendered, start: int, end: int) -> None:
     """The mask covers the answer and runs on, unbroken, to a stop id; nothing of the prompt is trained."""
     if start and rendered.mask[start - 1]:
-        raise ParityError("The chat template marks the opening of an answer as trained: move its generation mark.")
+        raise ParityError(
+            gettext_noop("The chat template marks the opening of an answer as trained: move its generation mark.")
+        )
     stop = end
     while stop < len(rendered.ids) and rendered.mask[stop] and rendered.ids[stop] not in renderer.stop_ids:
         stop += 1
     if not all(rendered.mask[start:end]) or stop >= len(rendered.ids) or not rendered.mask[stop]:
         raise ParityError(
-            "The chat template does not train the end of an answer, so the model would never stop: "
-            "the end-of-text token must follow the answer inside the generation mark."
+            gettext_noop(
+                "The chat template does not train the end of an answer, so the model would never stop: "
+                "the end-of-text token must follow the answer inside the generation mark."
+            )
         )
 
 
 def _different(renderer: Renderer, what: str, served: list[int], trained: list[int], at: int) -> ParityError:
     show = renderer.tokenizer.decode
     return ParityError(
-        f"From token {at} on, {what} differs: served {show(served, skip_special_tokens=False)!r}, "
-        f"trained {show(trained, skip_special_tokens=False)!r}. The chat template does not render turns alike "
-        "in training and in serving; adopt the base with a simpler template.",
+        gettext_noop(
+            "From token %(at)d on, %(what)s differs: served %(served)s, trained %(trained)s. The chat template does "
+            "not render turns alike in training and in serving; adopt the base with a simpler template."
+        ),
         at=at,
-        served=served,
-        trained=trained,
+        what=words(what),
+        served=repr(show(served, skip_special_tokens=False)),
+        trained=repr(show(trained, skip_special_tokens=False)),
     )

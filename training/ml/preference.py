@@ -28,6 +28,7 @@ from training.ml.loop import Life, Supervised, Tally, arguments
 from training.ml.records import Dialogue, Event, Message, Pair, Record, Split
 from training.ml.render import Renderer
 from training.ml.rows import records
+from training.ml.texts import gettext_noop, words
 
 if TYPE_CHECKING:
     from transformers.modeling_utils import PreTrainedModel
@@ -138,10 +139,11 @@ def build(job: Job) -> Supervised:
     length = row_length(job.config, renderer)
     train = prepare_pairs(renderer, frozen, "train", length)
     if not train.pairs:
-        raise BadDataset(f"No pair of this dataset fits in {length} tokens.", split="train")
+        raise BadDataset(gettext_noop("No pair of this dataset fits in %(limit)d tokens."), limit=length, split="train")
     if train.dropped:
-        text = f"{train.dropped} pairs are longer than {length} tokens and were left out."
-        job.tell(Event(kind="note", data={"code": "pairs_dropped", "text": text, "dropped": train.dropped}))
+        text = gettext_noop("%(dropped)d pairs are longer than %(limit)d tokens and were left out.")
+        said = words(text, dropped=train.dropped, limit=length)
+        job.tell(Event(kind="note", data={"code": "pairs_dropped", "words": said}))
     # TRL 1.16 asks transformers 5.23 by an old name.
     warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
     placement = _float32_on_cpu(place())

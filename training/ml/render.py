@@ -20,6 +20,7 @@ from tokenizers import Tokenizer
 from training.ml.errors import BadModel, PromptTooLong
 from training.ml.records import Message
 from training.ml.template import ChatTemplate, Piece
+from training.ml.texts import gettext_noop
 
 NO_OWNER = -1
 BATCH_FROM = 64  # texts; for fewer, threads cost more than they bring
@@ -250,10 +251,13 @@ def _drop_choices(messages: Sequence[Message]) -> list[set[int]]:
 
 def _too_long(tokens: int, limit: int, max_new: int) -> PromptTooLong:
     return PromptTooLong(
-        f"The last message alone has {tokens} tokens, but only {limit} fit beside an answer of {max_new}. "
-        "Make it shorter, or ask for a shorter answer.",
+        gettext_noop(
+            "The last message alone has %(tokens)d tokens, but only %(limit)d fit beside an answer of %(answer)d. "
+            "Make it shorter, or ask for a shorter answer."
+        ),
         tokens=tokens,
         limit=limit,
+        answer=max_new,
     )
 
 
@@ -270,23 +274,26 @@ def _prepared(tokenizer: Tokenizer) -> Tokenizer:
 def read_json(path: Path, *, required: bool = True) -> dict[str, Any]:
     if not path.is_file():
         if required:
-            raise BadModel(f"The model has no file {path.name}.", file=path.name)
+            raise BadModel(gettext_noop("The model has no file %(file)s."), file=path.name)
         return {}
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise BadModel(f"The model's file {path.name} is not valid JSON: {error}.", file=path.name) from error
+        text = gettext_noop("The model's file %(file)s is not valid JSON: %(why)s.")
+        raise BadModel(text, file=path.name, why=str(error)) from error
     return value if isinstance(value, dict) else {}
 
 
 def read_tokenizer(model_dir: Path) -> Tokenizer:
     path = model_dir / "tokenizer.json"
     if not path.is_file():
-        raise BadModel("The model has no file tokenizer.json: save its tokenizer in the fast format.", file=path.name)
+        text = gettext_noop("The model has no file %(file)s: save its tokenizer in the fast format.")
+        raise BadModel(text, file=path.name)
     try:
         return Tokenizer.from_file(str(path))
     except Exception as error:  # tokenizers raises bare Exception
-        raise BadModel(f"The model's tokenizer.json cannot be read: {error}.", file=path.name) from error
+        text = gettext_noop("The model's file %(file)s cannot be read: %(why)s.")
+        raise BadModel(text, file=path.name, why=str(error)) from error
 
 
 def read_template(model_dir: Path, settings: dict[str, Any]) -> str:
@@ -297,7 +304,8 @@ def read_template(model_dir: Path, settings: dict[str, Any]) -> str:
     if isinstance(value, list):  # several named templates
         value = next((item["template"] for item in value if item.get("name") == "default"), None)
     if not isinstance(value, str) or not value:
-        raise BadModel("The model has no chat template: adopt it as a base first.", file=path.name)
+        text = gettext_noop("The model has no chat template: adopt it as a base first.")
+        raise BadModel(text, file=path.name)
     return value
 
 
@@ -313,7 +321,8 @@ def _read_context_length(model_dir: Path) -> int:
     for name in CONTEXT_FIELDS:
         if isinstance(config.get(name), int):
             return int(config[name])
-    raise BadModel(f"The model's config.json says no context length ({', '.join(CONTEXT_FIELDS)}).", file="config.json")
+    text = gettext_noop("The model's %(file)s says no context length (%(fields)s).")
+    raise BadModel(text, file="config.json", fields=", ".join(CONTEXT_FIELDS))
 
 
 def _read_stop_ids(model_dir: Path, tokenizer: Tokenizer, eos: str) -> list[int]:
@@ -322,5 +331,6 @@ def _read_stop_ids(model_dir: Path, tokenizer: Tokenizer, eos: str) -> list[int]
     named = tokenizer.token_to_id(eos) if eos else None
     found = ([named] if named is not None else []) + [int(item) for item in listed]
     if not found:
-        raise BadModel("The model names no end-of-text token (eos_token).", file="tokenizer_config.json")
+        text = gettext_noop("The model names no end-of-text token (eos_token).")
+        raise BadModel(text, file="tokenizer_config.json")
     return list(dict.fromkeys(found))

@@ -15,6 +15,7 @@ from training.ml.config import Method
 from training.ml.errors import BadConfig, BadDataset
 from training.ml.records import Dialogue, Document, Kind, Message, Record, Split, record_from_body
 from training.ml.render import Rendered, Renderer
+from training.ml.texts import gettext_noop, words
 
 if TYPE_CHECKING:
     from training.ml.dataset import FrozenDataset
@@ -50,7 +51,10 @@ def check_kind(method: Method, kind: str) -> None:
     """Raises BadConfig when a method cannot learn from rows of this kind."""
     if kind not in KINDS[method]:
         raise BadConfig(
-            f"The method {method} needs rows of the kind {' or '.join(KINDS[method])}, this dataset has {kind} rows.",
+            gettext_noop("The method %(method)s needs rows of the kind %(needed)s, this dataset has %(kind)s rows."),
+            method=method,
+            needed="/".join(KINDS[method]),
+            kind=kind,
             field="method",
         )
 
@@ -114,16 +118,18 @@ def shorten(renderer: Renderer, messages: Sequence[Message], rendered: Rendered,
 
 def require_rows(prepared: Prepared, split: Split) -> None:
     if not len(prepared.rows):
-        why = f" ({prepared.dropped} rows have no answer to learn)" if prepared.dropped else ""
-        raise BadDataset(f"The split {split} of this dataset has no usable row{why}.", split=split)
+        text = gettext_noop(
+            "The split %(split)s of this dataset has no usable row (%(dropped)d rows have no answer to learn)."
+        )
+        raise BadDataset(text, split=split, dropped=prepared.dropped)
 
 
 def cut_note(prepared: Prepared, max_length: int) -> dict[str, Any] | None:
-    """Facts and words for a note event, None when nothing was cut."""
+    """The data of a note event, None when nothing was cut."""
     if not prepared.cut and not prepared.dropped:
         return None
-    text = (
-        f"{prepared.cut} rows were longer than {max_length} tokens and were cut; "
-        f"{prepared.dropped} rows had nothing to learn and were left out."
+    text = gettext_noop(
+        "%(cut)d rows were longer than %(limit)d tokens and were cut; "
+        "%(dropped)d rows had nothing to learn and were left out."
     )
-    return {"code": "rows_cut", "text": text, "cut": prepared.cut, "dropped": prepared.dropped}
+    return {"code": "rows_cut", "words": words(text, cut=prepared.cut, limit=max_length, dropped=prepared.dropped)}

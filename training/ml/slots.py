@@ -20,6 +20,7 @@ from transformers import AttentionInterface
 from transformers.modeling_utils import PreTrainedModel
 
 from training.ml.errors import BadModel
+from training.ml.texts import gettext_noop
 
 SLOTS = "chatsite_slots"
 FIRST_SLOTS = 4
@@ -200,7 +201,8 @@ def attend(  # noqa: PLR0917  (transformers' signature)
     """query (1, heads, T, dim), key (1, key heads, T, dim) -> (1, T, heads, dim). Raises BadModel for what it lacks."""
     for name in ("softcap", "s_aux"):
         if options.get(name) is not None:
-            raise BadModel(f"The model's attention needs {name}, which the engine does not have.", feature=name)
+            text = gettext_noop("The model's attention needs %(feature)s, which the engine does not have.")
+            raise BadModel(text, feature=name)
     cache = cast("SlotCache", _active.cache)
     steps = cast("Plan", cache.plan)
     heads, dim, key_heads = query.shape[1], query.shape[3], key.shape[1]

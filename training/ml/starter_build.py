@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from training.ml import bundle, dataset, evaluate, fit, starter, starter_card
+from training.ml import bundle, dataset, evaluate, fit, starter, starter_card, starter_faq
 from training.ml.config import FitConfig
 from training.ml.dataset import Candidate
-from training.ml.records import Dialogue, Event, Message
+from training.ml.records import SPLITS, Dialogue, Event, Message
 from training.ml.splits import DEFAULT_SHARES
 from training.ml.starter import SourceRow
 from training.ml.tokenizer import train_tokenizer
@@ -92,27 +93,26 @@ def _pretrained(rows: list[SourceRow], work: Path, tell: Tell) -> Path:
 def _tuned(rows: list[SourceRow], faq: Path, base: Path, work: Path, tell: Tell) -> Path:
     if (work / "tune" / "done").is_file():
         return work / "tune" / "model"
+    place_faq(faq, work)
     frozen = _freeze_once(lambda: _tuning_rows(rows, faq), work, "tuning", dict(DEFAULT_SHARES), tell)
     return _fit(TUNING, frozen, base, work / "tune", tell)
 
 
 def faq_candidates(faq: Path) -> list[Candidate]:
-    """One row for each phrasing of a fact and one for each dialogue; phrasings of a fact share a group."""
-    found: list[Candidate] = []
-    for path in sorted(faq.glob("*.jsonl")):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            value = json.loads(line)
-            for number, messages in enumerate(_conversations(value)):
-                key = f"starter-{value['group']}-{number}"
-                found.append(Candidate(key=key, kind="dialogue", body={"messages": messages}, group=value["group"]))
-    return found
+    return [
+        Candidate(key=row.key, kind="dialogue", body=row.body, group=row.group, split=row.split)
+        for row in starter_faq.read(faq)
+    ]
 
 
-def _conversations(value: dict[str, Any]) -> list[list[dict[str, str]]]:
-    if "messages" in value:
-        return [value["messages"]]
-    answer = {"role": "assistant", "content": value["answer"]}
-    return [[{"role": "user", "content": question}, answer] for question in value["questions"]]
+def place_faq(faq: Path, work: Path) -> None:
+    """Decide once which rows of the FAQ are held out, and write that down beside them."""
+    if starter_faq.read_splits(faq):
+        return
+    essential = tuple(f"{starter_faq.TAG}:{group}" for group in starter_faq.NEVER_HELD_OUT)
+    rows = [replace(row, split="train" if row.group in essential else "") for row in faq_candidates(faq)]
+    frozen = dataset.freeze(rows, work / "datasets", kind="dialogue")
+    starter_faq.write_splits(faq, {row.key: split for split in SPLITS for row in frozen.iterate(split)})
 
 
 def _tuning_rows(rows: list[SourceRow], faq: Path) -> Iterator[Candidate]:

@@ -19,6 +19,7 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from training.ml.errors import BadModel
+from training.ml.texts import gettext_noop
 
 # Private-use characters: no template contains them, and contents never pass through here.
 CONTENT_OPEN, CONTENT_CLOSE = "\ue000", "\ue001"
@@ -79,7 +80,8 @@ class ChatTemplate:
         try:
             self._compiled = _environment().from_string(source)
         except jinja2.TemplateError as error:
-            raise BadModel(f"The chat template cannot be read: {error}.", file="chat_template.jinja") from error
+            text = gettext_noop("The chat template cannot be read: %(why)s.")
+            raise BadModel(text, why=str(error), file="chat_template.jinja") from error
 
     def pieces(self, roles: Sequence[str], *, prompt: bool) -> list[Piece]:
         """The rendered template for messages with these roles. prompt: open the assistant's turn at the end."""
@@ -89,7 +91,8 @@ class ChatTemplate:
         try:
             text = self._compiled.render(messages=messages, add_generation_prompt=prompt, **self._variables)
         except (jinja2.TemplateError, TypeError) as error:
-            raise BadModel(f"The chat template refuses the turns {'/'.join(roles)}: {error}.", roles=roles) from error
+            refusal = gettext_noop("The chat template refuses the turns %(roles)s: %(why)s.")
+            raise BadModel(refusal, roles="/".join(roles), why=str(error)) from error
         pieces = _cut(text)
         _check_complete([piece.content for piece in pieces if piece.content is not None], roles)
         return pieces
@@ -98,8 +101,11 @@ class ChatTemplate:
 def _check_complete(shown: Sequence[int], roles: Sequence[str]) -> None:
     if list(shown) != list(range(len(roles))):
         missing = [roles[index] for index in range(len(roles)) if index not in shown]
-        what = f"leaves out the turns {missing}" if missing else "repeats or reorders turns"
-        raise BadModel(f"The chat template {what} of {'/'.join(roles)}.", roles=list(roles))
+        if missing:
+            text = gettext_noop("The chat template leaves out the turns %(missing)s of %(roles)s.")
+        else:
+            text = gettext_noop("The chat template repeats or reorders turns of %(roles)s.")
+        raise BadModel(text, roles="/".join(roles), missing="/".join(missing))
 
 
 def _cut(text: str) -> list[Piece]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from training.ml.errors import BadConfig
+from training.ml.texts import gettext_noop
 
 PAD = "<|pad|>"
 END = "<|end|>"
@@ -51,7 +52,9 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, out_dir: Path) -> Tok
     """
     if vocab_size < SMALLEST_VOCABULARY:
         raise BadConfig(
-            f"The vocabulary of {vocab_size} is too small: it must have at least {SMALLEST_VOCABULARY} entries.",
+            gettext_noop("The vocabulary of %(size)d is too small: it must have at least %(least)d entries."),
+            size=vocab_size,
+            least=SMALLEST_VOCABULARY,
             field="vocab_size",
         )
     tokenizer = empty_tokenizer()

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from training import registry, serving
+from training import registry, serving, wording
 from training.management import lookup
 from training.ml.errors import PipelineError
 from training.models import Activation
@@ -28,7 +28,7 @@ class Command(BaseCommand):
         except registry.GateBlocked as error:
             raise CommandError(f"The gate is closed. {error}", returncode=2) from error
         except (registry.StaleActivation, PipelineError, serving.EngineError) as error:
-            raise CommandError(f"Nothing was changed. {error}") from error
+            raise CommandError(f"Nothing was changed. {wording.error_text(error)}") from error
         facts = {"model": activation.model.uid, "name": activation.model.name, "gate": activation.gate}
         self.stdout.write(lookup.as_json(facts) if options["json"] else f"{activation.model.name} answers from now on.")
 

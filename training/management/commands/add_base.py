@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from training import registry
+from training import registry, wording
 from training.management import lookup
 from training.ml.errors import PipelineError
 
@@ -26,6 +26,6 @@ class Command(BaseCommand):
         try:
             model = registry.add_base(directory, name=options["name"] or directory.name)
         except PipelineError as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(wording.error_text(error)) from error
         facts = {"uid": model.uid, "name": model.name, "parameters": model.parameters}
         self.stdout.write(lookup.as_json(facts) if options["json"] else f"{model.name} is registered as {model.uid}.")

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from training import evaluations
+from training import evaluations, wording
 from training.management import lookup
 from training.ml.errors import PipelineError
 from training.models import Evaluation
@@ -26,7 +26,7 @@ class Command(BaseCommand):
         try:
             evaluations.measure(model, dataset)
         except PipelineError as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(wording.error_text(error)) from error
         rows = Evaluation.objects.filter(model=model, dataset=dataset).order_by("-split", "metric")
         facts = [{"split": row.split, "metric": row.metric, "value": row.value, "n": row.n} for row in rows]
         lines = [f"{fact['split']:<12} {fact['metric']:<20} {fact['value']:.4f}  (n = {fact['n']})" for fact in facts]

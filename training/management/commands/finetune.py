@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from training import live, plans, runs, tasks
+from training import live, plans, runs, tasks, wording
 from training.management import lookup
 from training.ml.config import FIT_RANGES
 from training.ml.errors import PipelineError
@@ -50,7 +50,7 @@ class Command(BaseCommand):
         try:
             getattr(self, f"_{options['verb']}")(options)
         except (PipelineError, runs.RunRefused) as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(wording.error_text(error)) from error
 
     def _create(self, options: dict[str, Any]) -> None:
         chosen = {name: options[name] for name in FIT_RANGES if options[name] is not None}
@@ -84,7 +84,7 @@ class Command(BaseCommand):
                 break
             time.sleep(POLL_SECONDS)
         if run.status != TrainingRun.Status.SUCCEEDED:
-            raise CommandError(run.error or f"The run was {run.status}.", returncode=1)
+            raise CommandError(wording.run_error(run) or f"The run was {run.status}.", returncode=1)
 
     def _results(self, options: dict[str, Any]) -> None:
         run = lookup.run(options["run"])
@@ -112,5 +112,5 @@ def _facts(run: TrainingRun) -> dict[str, Any]:
         "config": run.config,
         "share": run.share_done,
         "model": live.state(run)["model"],
-        "error": run.error,
+        "error": wording.run_error(run),
     }

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from training import versions
+from training import versions, wording
 from training.ml import clean
 from training.ml.errors import PipelineError
 from training.models import DatasetVersion, Example
@@ -35,7 +35,7 @@ class Command(BaseCommand):
                 time.sleep(POLL_SECONDS)
             version.refresh_from_db()
         if version.status == DatasetVersion.Status.FAILED:
-            raise CommandError(version.error)
+            raise CommandError(wording.version_error(version))
         facts = {"id": version.pk, "name": version.name, "kind": version.kind, "hash": version.sha256}
         result = facts | {"counts": version.counts, "report": version.report}
         if options["json"]:
@@ -56,4 +56,4 @@ class Command(BaseCommand):
                 recipe=versions.recipe_of(steps),
             )
         except PipelineError as error:
-            raise CommandError(error.message) from error
+            raise CommandError(wording.error_text(error)) from error

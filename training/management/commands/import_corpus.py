@@ -40,7 +40,7 @@ class Command(BaseCommand):
         result = _result(corpus) | {"approved": approved}
         self.stdout.write(json.dumps(result, ensure_ascii=False) if options["json"] else _for_people(result))
         if corpus.status == Corpus.Status.FAILED:
-            raise CommandError(corpus.error)
+            raise CommandError(wording.corpus_error(corpus))
 
     def _upload(self, options: dict[str, Any], owner: User | None) -> Corpus:
         path: Path = options["file"]
@@ -49,10 +49,10 @@ class Command(BaseCommand):
             with path.open("rb") as file:
                 return corpora.add_upload(file, owner=owner, **names)
         except corpora.SameFile as error:
-            self.stderr.write(error.message)
+            self.stderr.write(wording.error_text(error))
             return Corpus.objects.get(pk=error.facts["corpus"])
         except PipelineError as error:
-            raise CommandError(error.message) from error
+            raise CommandError(wording.error_text(error)) from error
         except OSError as error:
             raise CommandError(f"{path} cannot be read: {error.strerror}.") from error
 

@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from training import wording
 from training.ml.errors import PipelineError
 
 STARTER = Path(settings.BASE_DIR) / "training" / "starter"
@@ -44,4 +45,4 @@ class Command(BaseCommand):
             model = starter_build.build(options["corpus"], STARTER, options["work"], self.stdout.write)
             starter_build.publish(model, options["work"], options["out"], self.stdout.write)
         except PipelineError as error:
-            raise CommandError(error.message) from error
+            raise CommandError(wording.error_text(error)) from error

@@ -129,7 +129,7 @@ def _no_known_row(found: list[dict[str, Any]], sample: list[Line]) -> Exception:
     try:
         rows.parse(first.text)
     except BadRow as bad:
-        return bad_file("no_json", why=text(bad.rule, bad.facts), line=first.number)
+        return bad_file("no_json", why=bad.words, line=first.number)
     return bad_file("no_rows")
 
 

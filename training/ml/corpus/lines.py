@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from training.ml.corpus.rules import BadRow, Unreadable, bad_file, storable
+from training.ml.texts import gettext_noop, words
 
 LONGEST_LINE_BYTES = 1 << 20
 EXCERPT_CHARS = 80
@@ -38,7 +39,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"SQLite format 3", "SQLite"),
     (b"ARROW1", "Arrow"),
     (b"PAR1", "Parquet"),
-    (b"\x7fELF", "a program"),
+    (b"\x7fELF", gettext_noop("a program")),
 )
 _BOMS: tuple[tuple[bytes, str], ...] = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -116,7 +117,7 @@ def _utf16_without_mark(head: bytes) -> str:
 def _refuse_packed(head: bytes) -> None:
     for magic, what in _MAGIC:
         if head.startswith(magic):
-            raise bad_file("binary_file", what=what)
+            raise bad_file("binary_file", what=words(what))
     if head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05":
         raise bad_file("pickle")
 
@@ -134,7 +135,7 @@ def detect_encoding(path: Path) -> str:
     if encoding := _utf16_without_mark(head[: 64 << 10]):
         return encoding
     if _looks_binary(head):
-        raise bad_file("binary_file", what="binary data")
+        raise bad_file("binary_file", what=words(gettext_noop("binary data")))
     return _likelier(pieces)
 
 

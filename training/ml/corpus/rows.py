@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 from training.ml.corpus.rules import BadRow, storable
 from training.ml.records import Dialogue, Document, Kind, Label, Message, Pair, Record, Role
+from training.ml.texts import Words, gettext_noop, words
 
 Format = Literal["prompt_completion", "messages", "preference", "chitchat"]
 
@@ -22,11 +23,17 @@ NEEDED: dict[Format, str] = {
     "preference": "prompt, chosen, rejected",
 }
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_JSON_NAMES = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"}
+_JSON_NAMES = {
+    dict: gettext_noop("an object"),
+    list: gettext_noop("a list"),
+    str: gettext_noop("text"),
+    bool: gettext_noop("true or false"),
+    type(None): gettext_noop("null"),
+}
 
 
-def _kind_of(value: object) -> str:
-    return _JSON_NAMES.get(type(value), "a number")
+def _kind_of(value: object) -> Words:
+    return words(_JSON_NAMES.get(type(value), gettext_noop("a number")))
 
 
 def parse(line: str) -> dict[str, Any]:

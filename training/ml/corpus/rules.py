@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from training.ml.errors import BadFile, PipelineError
-from training.ml.texts import gettext_noop
+from training.ml.texts import Words, fill, gettext_noop, words
 
 Facts = dict[str, Any]
 
@@ -84,13 +84,17 @@ ROW_RULES: dict[str, str] = {
 }
 
 
+def in_words(rule: str, facts: Facts) -> Words:
+    return words(ROW_RULES.get(rule) or FILE_RULES[rule], **facts)
+
+
 def text(rule: str, facts: Facts) -> str:
     """The English sentence; `facts` fill its placeholders."""
-    return (ROW_RULES.get(rule) or FILE_RULES[rule]) % facts
+    return fill(in_words(rule, facts))
 
 
 def bad_file(rule: str, **facts: Any) -> BadFile:
-    return BadFile(text(rule, facts), rule=rule, **facts)
+    return BadFile(FILE_RULES[rule], rule=rule, **facts)
 
 
 def storable(words: str) -> str:
@@ -105,7 +109,7 @@ class BadRow(PipelineError):
 
     def __init__(self, rule: str, **facts: Any) -> None:
         facts = {name: storable(fact) if isinstance(fact, str) else fact for name, fact in facts.items()}
-        super().__init__(text(rule, facts), **facts)
+        super().__init__(in_words(rule, facts))
         self.rule = rule
 
 
