@@ -112,7 +112,11 @@ def rename(conversation: Conversation, title: str) -> str:
 
 
 def delete(conversation: Conversation) -> None:
+    """Ends its answers too: whoever writes one finds its row ended."""
     now = timezone.now()
+    unfinished = Generation.objects.filter(message__conversation=conversation, status__in=Generation.UNFINISHED)
+    for row in unfinished.only("pk", "text"):
+        finish_generation(row.pk, Generation.Status.STOPPED, text=row.text)
     Conversation.objects.filter(pk=conversation.pk).update(deleted_at=now, updated_at=now)
 
 
@@ -148,6 +152,22 @@ def save_progress(generation_id: UUID, text: str) -> bool:
 def finish_generation(generation_id: UUID, status: str, *, text: str, **fields: Any) -> bool:
     """Move to an end state, once: of two that try, the row takes the first. The message gets its final text."""
     return _finish(Generation.objects.filter(pk=generation_id), status, text, **fields)
+
+
+def lengthen_stopped(generation_id: UUID, whole: str) -> None:
+    """Another process stopped it while the row lagged behind the screen: what was seen there is kept in full."""
+    stopped = Generation.objects.filter(pk=generation_id, status=Generation.Status.STOPPED)
+    row = stopped.only("message_id", "text", "seen_chars_at_stop").first()
+    if row is None or row.seen_chars_at_stop is None:
+        return
+    seen = whole[: row.seen_chars_at_stop]
+    if len(seen) <= len(row.text):
+        return
+    with transaction.atomic():
+        stopped.update(text=seen, seq=len(seen))
+        Message.objects.filter(pk=row.message_id).update(text=seen)
+        # Pages that believed the shorter text read it again.
+        Conversation.objects.filter(messages=row.message_id).update(updated_at=timezone.now())
 
 
 def _finish(row: QuerySet[Generation], status: str, text: str, **fields: Any) -> bool:

@@ -34,8 +34,10 @@ async def follow(manager: RunManager, generation_id: UUID, *, after: int = 0) ->
 async def _follow_buffer(answer: Answer, after: int) -> AsyncGenerator[Outgoing, None]:
     name, started = str(answer.job.generation_id), False
     ahead: int | None = None
-    yield _first(name, answer.text, after)
-    cursor = len(answer.text)
+    # The text grows while a slow reader takes a frame, so the cursor is where the frame ended, not the text.
+    begun = answer.text
+    yield _first(name, begun, after)
+    cursor = len(begun)
     while True:
         changed, text, ended = answer.changed, answer.text, answer.ended
         if answer.status == Generation.Status.QUEUED and answer.ahead is not None and answer.ahead != ahead:

@@ -103,6 +103,7 @@ class RunManager:
             return False
         if answer.seen_chars is None:
             answer.seen_chars = seen_chars
+            await _let_begin()
             answer.task.cancel()
         with suppress(TimeoutError):
             await asyncio.wait_for(answer.wait_for_end(), STOP_SECONDS)
@@ -110,6 +111,7 @@ class RunManager:
 
     async def shutdown(self) -> None:
         """Save every answer as interrupted: the process is going away."""
+        await _let_begin()
         open_answers = [answer for answer in self._answers.values() if not answer.ended]
         for answer in open_answers:
             if answer.task is not None:
@@ -208,6 +210,11 @@ class RunManager:
         log.info("answer ended", status=answer.status, tokens=len(answer.token_ids), chars=len(answer.text))
 
 
+async def _let_begin() -> None:
+    """A task that is cancelled before its first step runs nothing of itself, and its answer would never end."""
+    await asyncio.sleep(0)
+
+
 _KINDS: dict[type[serving.EngineError], str] = {
     serving.EngineDown: "engine_down",
     serving.EngineBusy: "engine_busy",
@@ -237,6 +244,7 @@ def _store(answer: Answer, status: str) -> tuple[str, str]:
         return status, answer.text
     # The ids stay whole whoever stopped it.
     Generation.objects.filter(pk=pk).update(**tokens)
+    conversations.lengthen_stopped(pk, answer.text)
     row = Generation.objects.only("status", "text", "error_code").get(pk=pk)
     answer.error_code = row.error_code
     return row.status, row.text

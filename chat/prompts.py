@@ -9,14 +9,18 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+import structlog
+
 from chat.models import Message
 from chat.protocol import Params
-from training import serving, storage
+from training import registry, serving, storage
 from training.ml.config import SAMPLING_KNOBS, SamplingConfig
 from training.ml.errors import PromptTooLong
 from training.ml.records import Message as Turn
 from training.ml.render import Renderer
 from training.models import ModelVersion
+
+log = structlog.get_logger(__name__)
 
 # An answer may take at most this share of the window, so that there is always room for the question.
 ANSWER_SHARE = 0.5
@@ -51,6 +55,16 @@ def _renderer(uid: str) -> Renderer:
 
 def renderer(model: ModelVersion) -> Renderer:
     return _renderer(model.uid)
+
+
+def warm_up() -> None:
+    """Read the active model's tokenizer and template before the first question needs them."""
+    try:
+        active = registry.active_model()
+        if active is not None:
+            renderer(active)
+    except Exception:  # the site starts without it: who asks is told in words
+        log.warning("renderer not warmed up", exc_info=True)
 
 
 def resolve(params: Params, context_length: int) -> SamplingConfig:

@@ -8,7 +8,7 @@ the same words.
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal, NotRequired, TypedDict
+from typing import Annotated, Literal, NotRequired, TypedDict
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -297,7 +297,3 @@ Outgoing = (
 
 def dump(frame: Outgoing) -> str:
     return json.dumps(frame, ensure_ascii=False, separators=(",", ":"))
-
-
-def as_mapping(frame: Outgoing) -> dict[str, Any]:
-    return dict(frame)

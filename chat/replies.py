@@ -120,6 +120,8 @@ def _place_question(user: User, command: Send) -> Place:
         raise NotYours(command.parent)
     if parent is not None and parent.role != Message.Role.ASSISTANT:
         raise Refused("not_an_answer", _("A question can only follow an answer."))
+    if parent is not None:
+        _refuse_unfinished(parent)
     return Place(question=conversations.add_question(conversation, parent, command.text))
 
 
@@ -146,6 +148,13 @@ def _place_continuation(user: User, message_id: UUID) -> Place:
     if begun is None or begun.status not in open_ends:
         raise Refused("cannot_continue", _("This answer has ended; it cannot be continued."))
     return Place(question=place.question, begun=begun)
+
+
+def _refuse_unfinished(answer: Message) -> None:
+    """What follows would be asked without the text that is still to come."""
+    generation: Generation | None = getattr(answer, "generation", None)
+    if generation is not None and generation.status in Generation.UNFINISHED:
+        raise Refused("unfinished", _("The answer above is still being written. Wait for its end, or stop it."))
 
 
 def _refuse_blank(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import Any
 
@@ -16,6 +17,8 @@ from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
 
+from chat import prompts  # noqa: E402
+from chat.database import run_in_thread  # noqa: E402
 from chat.live import manager  # noqa: E402
 from chat.routing import websocket_urlpatterns  # noqa: E402
 from chat.watcher import watcher  # noqa: E402
@@ -23,11 +26,14 @@ from training import serving  # noqa: E402
 
 
 async def lifespan(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Start the watcher; at the end save every running answer as interrupted."""
+    """Start the watcher and warm up; at the end save every running answer as interrupted."""
+    tasks: set[asyncio.Task[None]] = set()
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
             watcher.start()
+            # Not waited for: pages are served meanwhile.
+            tasks.add(asyncio.create_task(run_in_thread(prompts.warm_up)))
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
             await manager.shutdown()

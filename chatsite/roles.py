@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, Group, Permission, User
+from django.contrib.auth.models import Group, Permission, User
 from django.db.models import Q
 
 Role = Literal["end user", "curator", "operator", "administrator"]
@@ -29,6 +29,8 @@ CURATOR: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("chat", "comparison", ("view",)),
     ("chat", "rewrite", ("view",)),
     ("chat", "flag", ("view", "change")),
+    # Each rating leads to the answer it is about.
+    ("chat", "generation", ("view",)),
 )
 OPERATOR = (
     *CURATOR,
@@ -36,7 +38,6 @@ OPERATOR = (
     ("training", "trainingrun", WORK),
     ("training", "evaluation", WORK),
     ("training", "activation", ("view", "add")),
-    ("chat", "generation", ("view",)),
 )
 ADMINISTRATOR = (
     ("training", "*", WORK),
@@ -49,8 +50,6 @@ GRANTS: dict[Role, tuple[tuple[str, str, tuple[str, ...]], ...]] = {
     "operator": OPERATOR,
     "administrator": ADMINISTRATOR,
 }
-
-AnyUser = AbstractBaseUser | AnonymousUser
 
 
 def _permissions(grants: Iterable[tuple[str, str, tuple[str, ...]]]) -> list[Permission]:
@@ -80,26 +79,6 @@ def sync_staff(user: User) -> None:
     if user.is_staff != is_staff:
         user.is_staff = is_staff
         user.save(update_fields=["is_staff"])
-
-
-def _has_one_of(user: AnyUser, roles: tuple[Role, ...]) -> bool:
-    if not isinstance(user, User) or not user.is_active:
-        return False
-    return user.is_superuser or user.groups.filter(name__in=roles).exists()
-
-
-def is_curator(user: AnyUser) -> bool:
-    """May look after data: curators, and everyone who stands above them."""
-    return _has_one_of(user, ("curator", "operator", "administrator"))
-
-
-def is_operator(user: AnyUser) -> bool:
-    """May train and activate: operators and administrators."""
-    return _has_one_of(user, ("operator", "administrator"))
-
-
-def is_administrator(user: AnyUser) -> bool:
-    return _has_one_of(user, ("administrator",))
 
 
 def has_administrator() -> bool:

@@ -38,9 +38,10 @@ def readyz(request: HttpRequest) -> JsonResponse:
 @require_safe
 @never_cache
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Prometheus' text format; with CHATSITE_METRICS_TOKEN set, only for who sends it."""
-    wanted = settings.METRICS_TOKEN
-    if wanted and not hmac.compare_digest(request.headers.get("Authorization", ""), f"Bearer {wanted}"):
+    """Prometheus' text format, for who sends CHATSITE_METRICS_TOKEN; while none is set, for staff."""
+    wanted, sent = settings.METRICS_TOKEN, request.headers.get("Authorization", "")
+    may_read = hmac.compare_digest(sent.encode(), f"Bearer {wanted}".encode()) if wanted else request.user.is_staff
+    if not may_read:
         return HttpResponse(status=HTTPStatus.UNAUTHORIZED)
     return HttpResponse(prometheus_client.generate_latest(), content_type=prometheus_client.CONTENT_TYPE_LATEST)
 

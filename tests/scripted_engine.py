@@ -32,13 +32,15 @@ SECRET = "scripted"
 class ScriptedEngine:
     """Says `pieces` one after another. After `hold_after` of them it waits until `release`.
 
-    `ahead`: queue places told before it begins; `busy`: refuses with 429; `break_after`: dies in mid-answer;
-    `fail_after`: tells an error in mid-answer; `models`: the versions that exist, None = every name.
+    `is_loading`: says nothing at all until `release`; `ahead`: queue places told before it begins; `busy`: refuses
+    with 429; `break_after`: dies in mid-answer; `fail_after`: tells an error in mid-answer; `models`: the versions
+    that exist, None = every name.
     """
 
     pieces: list[str] = field(default_factory=lambda: ["你", "好", "！"])
     finish_reason: str = "stop"
     piece_seconds: float = 0.0
+    is_loading: bool = False
     ahead: list[int] = field(default_factory=list)
     hold_after: int | None = None
     break_after: int | None = None
@@ -118,6 +120,8 @@ class ScriptedEngine:
         self._refuse_if_told()
         if self.busy:
             raise Busy("The queue is full.", retry_after_s=3)
+        if self.is_loading:
+            await self._wait_for_release()
         if asked.stream:
             return StreamingResponse(self._say(asked), media_type="text/event-stream")
         events = [event async for event in self._events(asked) if "choices" in event]

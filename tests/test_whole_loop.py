@@ -123,7 +123,7 @@ def test_a_correction_becomes_a_better_model(boss):
     assert pair.provenance and pair.status == Example.Status.DRAFT
 
     preferred = train(taught, freeze("pair", boss), PREFER)
-    registry.activate(preferred, replaces=taught, user=boss, override=True, note="one pair has no test rows")
+    registry.activate(preferred, replaces=taught, user=boss)
     again, changed = ask(boss, question)
     assert changed != text and again.generation.model == preferred
 

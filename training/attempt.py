@@ -6,7 +6,6 @@ write, its own death, its worker writes.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import signal
 from collections import Counter
@@ -19,10 +18,10 @@ import structlog
 from django.db import transaction
 from django.utils.translation import gettext_noop
 
-from training import evaluations, registry, runs, storage
+from training import evaluations, registry, runs, storage, versions
 from training.ml import bundle
 from training.ml.config import FitConfig
-from training.ml.errors import PipelineError
+from training.ml.errors import PipelineError, is_disk_full
 from training.ml.evaluate import evaluate
 from training.ml.fit import fit
 from training.ml.records import Event, Metric, Split
@@ -109,7 +108,7 @@ class Attempt:
         """Figures of the new model and of those it will be compared with, all on the same rows."""
         dataset = self.run.dataset
         splits = evaluations.splits_with_rows(dataset)
-        canary = evaluations.freeze_canaries(self.out / evaluations.CANARY)
+        canary = evaluations.freeze_canaries(self.out / versions.CANARY)
         figures: Figures = [(None, self._measure(trained, splits, canary, self._tell_final))]
         others = {model.pk: model for model in (self.run.base, registry.active_model()) if model}
         for model in others.values():
@@ -164,7 +163,6 @@ class Attempt:
             )
             for other, metrics in figures:
                 evaluations.store(other or model, self.run.dataset, metrics)
-        storage.remove(self.out)
 
 
 def version_id(run: TrainingRun) -> str:
@@ -213,7 +211,7 @@ def in_words(error: Exception) -> Words:
     """What people can act on; anything else is in the log."""
     if "out of memory" in str(error).lower():
         return words(gettext_noop("The device ran out of memory. Try a smaller batch or shorter rows."))
-    if (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "disk is full" in str(error):
+    if is_disk_full(error):
         return words(gettext_noop("The disk is full. Make room and start the run again."))
     return words(gettext_noop("Unexpected error, see the log (%(kind)s)."), kind=type(error).__name__)
 

@@ -57,7 +57,8 @@ def beat(row: Claimed, **columns: Any) -> None:
 
 def settle(row: Claimed, to: str, **columns: Any) -> None:
     """The last write of a job: the state it ends in. Raises ClaimLost when the row is no longer ours."""
-    ours = type(row)._default_manager.filter(pk=row.pk, claim_token=row.claim_token)
+    sources = [source for source, targets in row.TRANSITIONS.items() if to in targets]
+    ours = type(row)._default_manager.filter(pk=row.pk, claim_token=row.claim_token, status__in=sources)
     if ours.update(status=to, claim_token="", **columns) != 1:
         raise ClaimLost
     row.refresh_from_db()

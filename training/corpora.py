@@ -6,7 +6,6 @@ the caller rings the bell after commit.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import logging
 import re
@@ -18,7 +17,7 @@ from typing import Any, Protocol
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_noop
 
 from training import claims, examples, storage, wording
@@ -26,7 +25,7 @@ from training.claims import ClaimLost
 from training.ml import corpus as reader
 from training.ml import starter_faq
 from training.ml.corpus import Detected, Readable, Unreadable
-from training.ml.errors import DiskFull, PipelineError
+from training.ml.errors import DiskFull, PipelineError, is_disk_full
 from training.ml.records import Kind, Pair
 from training.models import Corpus, Example, ExampleEvent, Finding
 
@@ -80,19 +79,31 @@ def add_upload(
         sha256, size = _store(file, aside)
         _refuse_same(sha256)
         target = uploads_dir() / f"{sha256}{_suffix(original_name)}"
-        aside.rename(target)
+        corpus = Corpus(
+            name=name or original_name,
+            original_name=original_name,
+            file=str(target.relative_to(settings.DATA_DIR)),
+            sha256=sha256,
+            size_bytes=size,
+            licence=licence,
+            source_url=source_url,
+            owner=owner,
+        )
+        _put(corpus, aside, target)
     finally:
         aside.unlink(missing_ok=True)
-    return Corpus.objects.create(
-        name=name or original_name,
-        original_name=original_name,
-        file=str(target.relative_to(settings.DATA_DIR)),
-        sha256=sha256,
-        size_bytes=size,
-        licence=licence,
-        source_url=source_url,
-        owner=owner,
-    )
+    return corpus
+
+
+def _put(corpus: Corpus, aside: Path, target: Path) -> None:
+    """Row and file together. Raises SameFile when the same bytes came in a second upload at the same time."""
+    try:
+        with transaction.atomic():
+            corpus.save()
+            aside.rename(target)
+    except IntegrityError:
+        _refuse_same(corpus.sha256)
+        raise
 
 
 def _store(file: Bytes, target: Path) -> tuple[str, int]:
@@ -105,7 +116,7 @@ def _store(file: Bytes, target: Path) -> tuple[str, int]:
                 digest.update(chunk)
                 size += copy.write(chunk)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if is_disk_full(error):
             text = wording.OWN_RULES["disk_full"]
             raise DiskFull(text, needed_bytes=size, free_bytes=storage.free_bytes()) from error
         raise
@@ -155,8 +166,7 @@ def read_queued() -> bool:
         _fail(corpus, "file_gone", {})
     except Exception as error:  # whatever broke, the row must say so and the next job must run
         logger.exception("corpus %s could not be read", corpus.pk)
-        full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-        _fail(corpus, "disk_full" if full else "unexpected", {})
+        _fail(corpus, "disk_full" if is_disk_full(error) else "unexpected", {})
     return True
 
 

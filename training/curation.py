@@ -24,7 +24,7 @@ from training.models import Example, ExampleEvent
 
 BY_HAND_TAG = "by-hand"
 WITHDRAWN = "withdrawn"  # key in an example's provenance
-_CHUNK = 1000
+_CHUNK = 2000
 
 Status = Example.Status
 
@@ -146,24 +146,31 @@ def back_to_draft(rows: QuerySet[Example], *, user: User | None, reason: str = "
 
 
 def _move(rows: QuerySet[Example], to: Status, action: str, user: User | None, *, note: str = "") -> int:
+    """In chunks, each a transaction of its own: nobody else may write while one is open."""
+    chosen = Example.objects.filter(pk__in=rows.order_by().values("pk"))
+    keys = list(chosen.order_by("pk").values_list("pk", flat=True))
+    chunks = (keys[start : start + _CHUNK] for start in range(0, len(keys), _CHUNK))
+    return sum(_move_chunk(chunk, to, action, user, note) for chunk in chunks)
+
+
+def _move_chunk(keys: Sequence[int], to: Status, action: str, user: User | None, note: str) -> int:
     sources = [source for source, targets in Example.TRANSITIONS.items() if to in targets]
     with transaction.atomic():
         # The rows are locked between look and move, so that each change has exactly one event.
-        movable = Example.objects.select_for_update().filter(pk__in=rows.order_by().values("pk"), status__in=sources)
+        movable = Example.objects.select_for_update().filter(pk__in=keys, status__in=sources)
         if to == Status.APPROVED:
             # The person who gave it took it back: no curator may put it into training again.
             movable = movable.exclude(provenance__has_key=WITHDRAWN)
-        keys = list(movable.order_by("pk").values_list("pk", flat=True))
-        for start in range(0, len(keys), _CHUNK):
-            Example.objects.filter(pk__in=keys[start : start + _CHUNK]).update(
-                status=to,
-                reviewer=user,
-                reviewed_at=timezone.now(),
-                updated_at=timezone.now(),
-                row_version=F("row_version") + 1,
-            )
-        _tell(keys, action, user, note=note)
-    return len(keys)
+        moved = list(movable.order_by("pk").values_list("pk", flat=True))
+        Example.objects.filter(pk__in=moved).update(
+            status=to,
+            reviewer=user,
+            reviewed_at=timezone.now(),
+            updated_at=timezone.now(),
+            row_version=F("row_version") + 1,
+        )
+        _tell(moved, action, user, note=note)
+    return len(moved)
 
 
 def _tell(keys: Sequence[int], action: str, user: User | None, *, note: str = "", before: Body | None = None) -> None:

@@ -31,15 +31,9 @@ def slots() -> tuple[str, ...]:
     return tuple(f"cuda:{index}" for index in gpus) or (CPU,)
 
 
-def pick(wanted: int, busy: set[str]) -> str | None:
-    """The device name for a run of `wanted` devices, `cuda:0+cuda:1` for two; None while too few are free."""
-    wanted = min(max(1, wanted), len(slots()))
-    free = [slot for slot in slots() if slot not in busy]
-    return "+".join(free[:wanted]) if len(free) >= wanted else None
-
-
-def parts(device: str) -> set[str]:
-    return set(device.split("+"))
+def pick(busy: set[str]) -> str | None:
+    """The first free device; None while all are busy."""
+    return next((slot for slot in slots() if slot not in busy), None)
 
 
 def cores() -> int:
@@ -52,13 +46,15 @@ def trainer_threads(device: str) -> int:
 
 
 def environment(device: str) -> dict[str, str]:
-    """What the trainer's process must see, so that it takes its own devices and no more threads than its share."""
+    """What the trainer's process must see: its one device, and no more threads than its share.
+
+    With several GPUs in sight, transformers' Trainer would spread one model over them by itself.
+    """
     threads = str(trainer_threads(device))
-    gpus = ",".join(part.removeprefix("cuda:") for part in sorted(parts(device))) if device != CPU else ""
     return {
         "OMP_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,
         "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_OFFLINE": "1",
-        "CUDA_VISIBLE_DEVICES": gpus,
+        "CUDA_VISIBLE_DEVICES": "" if device == CPU else device.removeprefix("cuda:"),
     }

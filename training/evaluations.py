@@ -12,13 +12,9 @@ from pathlib import Path
 from training import storage
 from training.ml import dataset as datasets
 from training.ml.clean import Recipe
-from training.ml.records import Metric, Split
+from training.ml.records import FINAL_SPLITS, Metric, Split
 from training.models import DatasetVersion, Evaluation, Example, ModelVersion
-
-# What an end-of-run evaluation looks at: unseen facts, and unseen phrasings of facts that were trained.
-FINAL_SPLITS: tuple[Split, ...] = ("test", "phrasing")
-# Approved dialogues with this tag are what no new model may get worse at.
-CANARY = "canary"
+from training.versions import CANARY, with_tag
 
 
 def store(model: ModelVersion, dataset: DatasetVersion, metrics: Iterable[Metric]) -> None:
@@ -84,8 +80,7 @@ def freeze_canaries(root: Path) -> Canaries | None:
     """None when there are no canary rows."""
     rows = [
         datasets.Candidate(key=example.source_key, kind="dialogue", body=example.body, split="train")
-        for example in Example.objects.filter(status=Example.Status.APPROVED, kind=Example.Kind.DIALOGUE)
-        if CANARY in example.tags
+        for example in with_tag(Example.objects.filter(status=Example.Status.APPROVED, kind="dialogue"), CANARY)
     ]
     if not rows:
         return None

@@ -1,7 +1,8 @@
 """May this model replace the one that answers? Compares stored figures; computes and changes nothing.
 
 Blocks when the candidate is no better on its own held-out test rows, or worse on the operator's canary rows than
-chance explains. An operator may override; that is logged with the reason.
+chance explains. Where there are no test rows, or too few to tell, it only notes that. An operator may override; that
+is logged with the reason.
 """
 
 from __future__ import annotations
@@ -10,14 +11,17 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
-from training.models import Activation, Evaluation, ModelVersion
+from training.models import Activation, DatasetVersion, Evaluation, ModelVersion
 from training.narration import metric_name
+from training.versions import CANARY
 
-CANARY_PREFIX = "canary"
 HIGHER_IS_BETTER = {"token_accuracy", "sequence_accuracy", "exact_match", "bleu", "preference_accuracy"}
 DECIDING = {"pair": "preference_accuracy", "label": "preference_accuracy"}
 DECIDING_OTHERWISE = "bits_per_byte"
+# With fewer rows even a clean sweep is chance: one half to the power of four is more than 5 %.
+FEWEST_ROWS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,25 +89,50 @@ def _comparison(mine: Evaluation, theirs: Evaluation) -> Comparison:
 
 
 def _own_test(candidate: ModelVersion, pairs: list[Pair]) -> tuple[list[str], list[str]]:
-    metric = DECIDING.get(candidate.dataset.kind, DECIDING_OTHERWISE) if candidate.dataset else DECIDING_OTHERWISE
+    """Reasons and notes: nothing to measure on is a note, not measured yet is a reason."""
+    dataset = candidate.dataset
+    if dataset is None:
+        return [], [_("Not compared: it was trained on no dataset version of this site.")]
+    split = _deciding_split(dataset)
+    if not dataset.counts.get(split):
+        return [], [_("Not compared: its dataset version is too small to have test rows.")]
+    wanted = (dataset.pk, split, DECIDING.get(dataset.kind, DECIDING_OTHERWISE))
     for mine, theirs in pairs:
-        if (mine.dataset_id, mine.split, mine.metric) == (candidate.dataset_id, "test", metric):
-            found = _comparison(mine, theirs)
-            if found.gain > 0:
-                return [], []
-            text = _("No gain on its own test rows: %(metric)s is %(candidate).4g, the active model has %(active).4g.")
-            return [text % {"metric": metric_name(metric), "candidate": mine.value, "active": theirs.value}], []
+        if _rows_and_metric(mine) == wanted:
+            return _judge(_comparison(mine, theirs))
     return [_("Not compared: the active model was not measured on the test rows of this model's dataset version.")], []
+
+
+def _deciding_split(dataset: DatasetVersion) -> str:
+    """Nobody can guess a fact never told: where phrasings of trained facts are held out, these decide."""
+    return "phrasing" if dataset.counts.get("phrasing", 0) >= FEWEST_ROWS else "test"
+
+
+def _judge(found: Comparison) -> tuple[list[str], list[str]]:
+    if found.gain > 0:
+        return [], []
+    if found.n < FEWEST_ROWS:
+        text = ngettext(
+            "No gain on its own test rows, but %(count)d row is too few to tell.",
+            "No gain on its own test rows, but %(count)d rows are too few to tell.",
+            found.n,
+        )
+        return [], [text % {"count": found.n}]
+    text = _("No gain on its own test rows: %(metric)s is %(candidate).4g, the active model has %(active).4g.")
+    facts = {"metric": metric_name(found.metric), "candidate": found.candidate, "active": found.active}
+    return [text % facts], []
 
 
 def _canaries(pairs: list[Pair]) -> tuple[list[str], list[str]]:
     looked = [
-        (mine, theirs)
-        for mine, theirs in pairs
-        if mine.split.startswith(CANARY_PREFIX) and mine.metric == DECIDING_OTHERWISE
+        (mine, theirs) for mine, theirs in pairs if mine.split.startswith(CANARY) and mine.metric == DECIDING_OTHERWISE
     ]
     if not looked:
-        return [], [_("There are no canary rows: approve examples with the tag “canary” to guard what must stay.")]
+        text = _(
+            "There are no canary rows: approve examples with the tag “canary” to guard what must stay. "
+            "They are measured, never trained on."
+        )
+        return [], [text]
     mine, theirs = max(looked, key=lambda pair: pair[0].pk)
     limit = theirs.value if theirs.high is None else theirs.high
     if mine.value <= limit:

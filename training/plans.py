@@ -15,7 +15,7 @@ from django.utils.translation import gettext_noop
 
 from training import storage
 from training.ml import dataset as datasets
-from training.ml.config import Automatic, DataFacts, FitConfig, Method, automatic
+from training.ml.config import METHODS_FOR, Automatic, DataFacts, FitConfig, Method, automatic
 from training.ml.errors import BadConfig
 from training.ml.records import Dialogue, Document, Message, Pair, Record, record_from_body
 from training.ml.render import Renderer
@@ -24,13 +24,11 @@ from training.models import DatasetVersion, ModelVersion, TrainingRun
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
-# What can be learnt from rows of each kind; the first is the one people mean.
-METHODS: dict[str, tuple[Method, ...]] = {"dialogue": ("sft", "pretrain"), "document": ("pretrain",), "pair": ("dpo",)}
 SAMPLE_ROWS = 300
 
 
 def methods_for(dataset: DatasetVersion) -> tuple[Method, ...]:
-    return METHODS.get(dataset.kind, ())
+    return METHODS_FOR.get(dataset.kind, ())
 
 
 def plan_run(
@@ -71,7 +69,13 @@ def plan_values(*, base: ModelVersion, dataset: DatasetVersion, method: str = ""
     rows, p99 = _rows_and_length(base.uid, dataset.sha256)
     if not rows:
         raise BadConfig(gettext_noop("This version has no training rows."), field="dataset")
-    facts = DataFacts(rows=rows, p99_tokens=p99, context_length=base.context_length, parameters=base.parameters)
+    facts = DataFacts(
+        rows=rows,
+        p99_tokens=p99,
+        context_length=base.context_length,
+        parameters=base.parameters,
+        phrasings=dataset.counts.get("phrasing", 0),
+    )
     plan = automatic(wanted, facts, **chosen)
     _check_length(plan.config, base)
     return plan

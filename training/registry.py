@@ -26,6 +26,7 @@ from django.utils.translation import gettext_noop
 from training import gate as gates
 from training import serving, storage
 from training.gate import GateReport
+from training.leash import leashed
 from training.ml import bundle
 from training.ml.errors import BadModel
 from training.ml.texts import Words, is_words, words
@@ -89,7 +90,7 @@ def register(
             "tokenizer_sha256": manifest["hashes"]["tokenizer"],
             "template": _template(directory),
             "context_length": manifest["context_length"],
-            "parameters": _parameters(directory),
+            "parameters": bundle.count_parameters(directory),
             "size_bytes": storage.directory_bytes(directory),
             "licence": str(manifest.get("licence", ""))[:120],
             "manifest": manifest,
@@ -103,24 +104,6 @@ def register(
 
 def _template(directory: Path) -> str:
     return (directory / "chat_template.jinja").read_text(encoding="utf-8")
-
-
-def _parameters(directory: Path) -> int:
-    """Counted from the headers of the weight files, without loading a tensor."""
-    total = 0
-    for path in bundle.weight_files(directory):
-        with path.open("rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        for name, tensor in header.items():
-            total += _product(tensor["shape"]) if name != "__metadata__" else 0
-    return total
-
-
-def _product(shape: list[int]) -> int:
-    result = 1
-    for size in shape:
-        result *= size
-    return result
 
 
 def trained_name(run: TrainingRun, uid: str) -> str:
@@ -149,7 +132,12 @@ def _adopt(source: Path, dest: Path) -> None:
     command = [sys.executable, "-m", "training.adopter", str(source), str(dest)]
     try:
         done = subprocess.run(
-            command, cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=ADOPT_TIMEOUT_SECONDS, check=False
+            leashed(command),
+            cwd=settings.BASE_DIR,
+            capture_output=True,
+            text=True,
+            timeout=ADOPT_TIMEOUT_SECONDS,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise BadModel(gettext_noop("The model could not be read within ten minutes.")) from error
@@ -207,8 +195,10 @@ def activate(
 ) -> Activation:
     """Let `model` answer from now on, in place of `replaces`, the active model that the operator saw.
 
-    Raises GateBlocked, StaleActivation, serving.EngineDown or serving.EngineRefused; each changes nothing.
+    Raises GateBlocked, StaleActivation, BadModel (retired) or serving.EngineError; each changes nothing.
     """
+    if model.retired_at:
+        raise BadModel(gettext_noop("This model is retired."))
     report = gate(model, replaces)
     if report.blocked and not override:
         raise GateBlocked(report)

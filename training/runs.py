@@ -7,8 +7,9 @@ trainer tells; whoever holds the claim token may write, and a stale writer's upd
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Literal
 
 from django.db import IntegrityError, transaction
@@ -18,7 +19,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from training import devices
+from training import devices, storage
 from training.ml.records import Event
 from training.ml.texts import Words, fill, words
 from training.models import RunEvent, TrainingRun
@@ -65,6 +66,9 @@ def advance(
         if rows.update(status=to, **_implied(to), **fields) != 1:
             return False
         _append(run.pk, [Event(kind="note", data=_told(to, why, fields))])
+        if to in TrainingRun.TERMINAL:
+            # No run comes back from here, so its checkpoints are of no use to anybody.
+            transaction.on_commit(partial(storage.remove, storage.run_dir(run.pk)), robust=True)
     run.refresh_from_db()
     return True
 
@@ -150,15 +154,14 @@ def queue_position(run: TrainingRun) -> int | None:
 def claim(worker: str) -> TrainingRun | None:
     """Take the best waiting run whose device is free; None when there is none. Safe in any number of workers."""
     for run in TrainingRun.objects.filter(status=Status.QUEUED).order_by("-priority", "queued_at", "pk"):
-        device = devices.pick(int(run.config.get("devices", 1)), busy_devices())
+        device = devices.pick(busy_devices())
         if device is not None and _take(run, worker, device):
             return run
     return None
 
 
 def busy_devices() -> set[str]:
-    running = TrainingRun.objects.filter(status__in=TrainingRun.ON_DEVICE)
-    return {part for device in running.values_list("device", flat=True) for part in devices.parts(device)}
+    return set(TrainingRun.objects.filter(status__in=TrainingRun.ON_DEVICE).values_list("device", flat=True))
 
 
 def _take(run: TrainingRun, worker: str, device: str) -> bool:
@@ -200,20 +203,37 @@ def stop(run: TrainingRun, claim_token: str) -> bool:
 
 def lose(run: TrainingRun, claim_token: str, why: Words) -> bool:
     """The trainer died unasked: back into the queue, from its checkpoint; failed when that happens too often."""
-    if asked(run.pk, claim_token) == "cancel":
+    wanted = asked(run.pk, claim_token)
+    if wanted == "cancel":
         return advance(run, Status.CANCELLED, claim_token)
-    if run.attempt < MOST_DEATHS:
-        return advance(run, Status.QUEUED, claim_token, why=why, attempt=F("attempt") + 1)
+    if wanted == "pause" or run.attempt < MOST_DEATHS:
+        to = Status.PAUSED if wanted == "pause" else Status.QUEUED
+        return advance(run, to, claim_token, why=why, attempt=F("attempt") + 1)
     text = gettext_noop("%(why)s That was the last of %(count)d attempts.")
     return fail(run, claim_token, words(text, why=why, count=MOST_DEATHS + 1))
 
 
-def reap_lost() -> int:
-    """Give back every run whose worker gave no sign of life for the lease; how many were found."""
+def silent() -> dict[int, datetime]:
+    """Runs on a device whose last sign of life is older than the lease, with that moment."""
     limit = timezone.now() - timedelta(seconds=LEASE_SECONDS)
-    lost = TrainingRun.objects.filter(status__in=TrainingRun.ON_DEVICE, beat__lt=limit)
-    why = words(gettext_noop("The worker was lost."))
-    return sum(lose(run, run.claim_token, why) for run in lost)
+    rows = TrainingRun.objects.filter(status__in=TrainingRun.ON_DEVICE, beat__lt=limit)
+    return {pk: beat for pk, beat in rows.values_list("pk", "beat") if beat}
+
+
+def reap_lost(seen: Mapping[int, datetime]) -> int:
+    """Give back every run that is as `silent` as an earlier look saw it; returns how many.
+
+    One look is not enough: after a suspended machine wakes every beat looks old, until the living beat again.
+    """
+    lost = [pk for pk, beat in silent().items() if seen.get(pk) == beat]
+    return sum(_reap(pk, seen[pk]) for pk in lost)
+
+
+def _reap(run_pk: int, beat: datetime) -> bool:
+    with transaction.atomic():
+        # Locks the row against a beat between this look and the move.
+        run = TrainingRun.objects.select_for_update().filter(pk=run_pk, beat=beat).first()
+        return run is not None and lose(run, run.claim_token, words(gettext_noop("The worker was lost.")))
 
 
 # --- what the trainer tells -----------------------------------------------------------------------------------------

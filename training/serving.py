@@ -327,17 +327,9 @@ def load_version(uid: str) -> dict[str, Any]:
     return _call_sync("POST", "/v1/versions/load", json={"id": uid}, timeout=LOAD_SECONDS)
 
 
-def unload_version(uid: str) -> dict[str, Any]:
-    return _call_sync("POST", "/v1/versions/unload", json={"id": uid})
-
-
 def set_threads(count: int) -> dict[str, Any]:
     """CPU threads of the engine from its next step on."""
     return _call_sync("POST", "/v1/threads", json={"threads": count})
-
-
-def status() -> dict[str, Any]:
-    return _call_sync("GET", "/v1/versions")
 
 
 def _call_sync(method: str, path: str, *, timeout: float = CALL_SECONDS, **body: Any) -> dict[str, Any]:

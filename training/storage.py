@@ -46,6 +46,28 @@ def need_room(bytes_needed: int) -> None:
         )
 
 
+def sweep() -> int:
+    """Remove what killed processes left half made; returns how many entries. Only while nothing of the site runs."""
+    left = [path for path in _working_dirs() for path in path.iterdir() if _is_debris(path)]
+    for path in left:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    return len(left)
+
+
+def _working_dirs() -> list[Path]:
+    data = Path(settings.DATA_DIR)
+    found = [Path(settings.MODELS_DIR), data / "datasets", data / "runs", data / "uploads"]
+    return [directory for directory in found if directory.is_dir()]
+
+
+def _is_debris(path: Path) -> bool:
+    """Everything is made under a name with a dot, then renamed; Django's own temporary uploads end in `.upload`."""
+    return path.name.startswith(".") or path.suffix == ".upload"
+
+
 def remove(directory: Path) -> None:
     """Delete a directory; renamed first, so that nobody ever sees it half there."""
     aside = directory.with_name(f".{directory.name}.gone.{os.getpid()}")

@@ -9,7 +9,7 @@ from django.db import transaction
 from huey import crontab
 from huey.contrib.djhuey import db_periodic_task, db_task, on_shutdown, on_startup
 
-from training import corpora, runs, versions, worker
+from training import corpora, versions, worker
 
 
 @db_task()
@@ -26,15 +26,18 @@ def look_for_data() -> None:
 
 
 @db_task()
-def measure(model_uid: str, dataset_sha256: str) -> None:
-    """Lost with a killed worker: the gate then still says that figures are missing, and offers it again."""
-    worker.measure(model_uid, dataset_sha256)
+def measure(model_uids: list[str], dataset_sha256: str) -> None:
+    """Lost with a killed worker: the gate then still says that figures are missing, and offers it again.
+
+    One after the other in one task, so that a thread stays free for everything else.
+    """
+    for uid in model_uids:
+        worker.measure(uid, dataset_sha256)
 
 
 @db_periodic_task(crontab(minute="*"))
 def look_again() -> None:
-    """What a killed worker left, and what a lost ring would have told."""
-    runs.reap_lost()
+    """What a lost ring would have told."""
     look_for_runs()
     look_for_data()
 
@@ -61,5 +64,5 @@ def ring_data() -> None:
     transaction.on_commit(look_for_data, robust=True)
 
 
-def ring_measure(model_uid: str, dataset_sha256: str) -> None:
-    transaction.on_commit(lambda: measure(model_uid, dataset_sha256), robust=True)
+def ring_measure(model_uids: list[str], dataset_sha256: str) -> None:
+    transaction.on_commit(lambda: measure(model_uids, dataset_sha256), robust=True)

@@ -6,11 +6,11 @@ caller rings the bell after commit.
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
@@ -27,13 +27,15 @@ from training.claims import ClaimLost
 from training.ml import clean, dataset
 from training.ml.clean import Recipe as Steps
 from training.ml.dataset import Candidate, FrozenDataset
-from training.ml.errors import PipelineError
+from training.ml.errors import PipelineError, is_disk_full
 from training.ml.records import SPLITS, Kind, Split
 from training.ml.texts import Words, fill, words
 from training.models import DatasetVersion, Example, Recipe, VersionRow
 
 logger = logging.getLogger(__name__)
 
+# Approved dialogues with this tag are what no new model may get worse at: measured, never trained on.
+CANARY = "canary"
 _BATCH_ROWS = 2000
 _BEAT_SECONDS = 1.0
 _MARK = "UPDATE training_example SET split = %s, cluster = %s WHERE id = %s"
@@ -76,8 +78,8 @@ def tags_in_use() -> list[str]:
 
 
 def chosen(kind: str, selection: Selection) -> QuerySet[Example]:
-    """The approved examples of a kind that a selection means."""
-    rows = Example.objects.filter(kind=kind, status=Example.Status.APPROVED)
+    """The approved examples of a kind that a selection means; canary rows are never among them."""
+    rows = _without_canaries(Example.objects.filter(kind=kind, status=Example.Status.APPROVED))
     corpora, tags = selection.get("corpora", []), selection.get("tags", [])
     if not corpora and not tags:
         return rows
@@ -85,6 +87,10 @@ def chosen(kind: str, selection: Selection) -> QuerySet[Example]:
     for tag in tags:
         wanted |= Q(pk__in=with_tag(Example.objects.all(), tag).values("pk"))
     return rows.filter(wanted)
+
+
+def _without_canaries(rows: QuerySet[Example]) -> QuerySet[Example]:
+    return rows.exclude(pk__in=with_tag(Example.objects.all(), CANARY).values("pk"))
 
 
 def recipe_of(steps: Sequence[str] = clean.DEFAULT.steps) -> Recipe:
@@ -145,8 +151,7 @@ def freeze_queued() -> bool:
         _fail(version, error.words)
     except Exception as error:  # whatever broke, the row must say so and the next job must run
         logger.exception("dataset version %s could not be frozen", version.pk)
-        full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-        _fail(version, words(wording.OWN_RULES["disk_full" if full else "unexpected"]))
+        _fail(version, words(wording.OWN_RULES["disk_full" if is_disk_full(error) else "unexpected"]))
     return True
 
 
@@ -182,7 +187,7 @@ def _freeze(version: DatasetVersion) -> None:
         datasets_dir(),
         kind=kind,
         recipe=Steps.from_json(version.recipe.steps) if version.recipe else clean.DEFAULT,
-        anchors=_candidates(Example.objects.exclude(split="").exclude(pk__in=wanted.values("pk")), {}, {}),
+        anchors=_anchors(wanted),
         on_progress=progress,
     )
     _record(version, frozen, keys, known)
@@ -192,6 +197,14 @@ def _told(rows: Iterator[Candidate], progress: _Progress, total: int) -> Iterato
     for number, row in enumerate(rows):
         progress("read", number, total)
         yield row
+
+
+def _anchors(wanted: QuerySet[Example]) -> Iterator[Candidate]:
+    """Rows of earlier versions, and the canary rows: what resembles one of those is held out as a phrasing is."""
+    earlier = Example.objects.exclude(split="").exclude(pk__in=wanted.values("pk"))
+    yield from _candidates(_without_canaries(earlier), {}, {})
+    for row in _candidates(with_tag(Example.objects.filter(status=Example.Status.APPROVED), CANARY), {}, {}):
+        yield replace(row, split="phrasing")
 
 
 def datasets_dir() -> Path:
@@ -232,14 +245,14 @@ def _moved(keys: dict[str, int], known: dict[str, str]) -> bool:
 
 
 def _record_split(version: DatasetVersion, frozen: FrozenDataset, split: Split, keys: dict[str, int]) -> None:
-    rows = frozen.rows(split)
+    rows = [(row, keys[frozen.keys[row.hash]]) for row in frozen.rows(split)]
     VersionRow.objects.bulk_create(
-        (VersionRow(version=version, example_id=keys[row.key], split=split, row_hash=row.hash) for row in rows),
+        (VersionRow(version=version, example_id=pk, split=split, row_hash=row.hash) for row, pk in rows),
         batch_size=_BATCH_ROWS,
     )
     # bulk_update builds one CASE a row and takes a minute where this takes a second.
     with connection.cursor() as cursor:
-        cursor.executemany(_MARK, [(split, row.cluster, keys[row.key]) for row in rows])
+        cursor.executemany(_MARK, [(split, row.cluster, pk) for row, pk in rows])
 
 
 # --- looking at a frozen version -----------------------------------------------------------------------------------

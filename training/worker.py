@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from typing import IO
 
 import structlog
@@ -23,7 +24,9 @@ from django.db import Error, close_old_connections
 from django.utils.translation import gettext_noop
 
 from training import devices, runs, serving, storage
-from training.ml.texts import words
+from training.leash import leashed
+from training.ml.errors import is_disk_full
+from training.ml.texts import Words, words
 from training.models import TrainingRun
 from training.runs import Ask
 
@@ -50,13 +53,29 @@ def watch_leases(*, ring: Callable[[], object]) -> None:
 
 
 def _watch_leases(ring: Callable[[], object]) -> None:
+    seen: dict[int, datetime] = {}
+    threads = 0
     while not stopping.wait(LEASE_LOOK_SECONDS):
         close_old_connections()
         try:
-            if runs.reap_lost():
+            if runs.reap_lost(seen):
                 ring()
+            seen = runs.silent()
+            threads = _share_cores(threads)
         except Error as error:
             log.warning("no look at the leases", cause=str(error))
+
+
+def _share_cores(before: int) -> int:
+    """Say the engine's share again while a run takes cores, and once when none does any more; returns that share.
+
+    A killed worker could not give the cores back, and an engine that was started again takes all of them.
+    """
+    training = devices.CPU in runs.busy_devices()
+    share = _engine_share(devices.CPU) if training else devices.cores()
+    if training or share != before:
+        _set_engine_threads(share)
+    return share
 
 
 def work_one() -> bool:
@@ -66,23 +85,30 @@ def work_one() -> bool:
         return False
     log.info("run claimed", run=run.pk, device=run.device, attempt=run.attempt)
     with _engine_gives_way(run.device):
-        _Watch(run).stay()
+        try:
+            watch = _Watch(run)
+        except OSError as error:
+            log.exception("trainer not started", run=run.pk)
+            runs.fail(run, run.claim_token, _not_started(error))
+        else:
+            watch.stay()
     return True
+
+
+def _not_started(error: OSError) -> Words:
+    if is_disk_full(error):
+        return words(gettext_noop("The disk is full. Make room and start the run again."))
+    return words(gettext_noop("The trainer could not be started: %(why)s."), why=error.strerror or str(error))
 
 
 def measure(model_uid: str, dataset_sha256: str) -> None:
     """Compute the figures of a model on a version, in a process of its own because it needs torch."""
     command = [sys.executable, "manage.py", "evaluate", model_uid, dataset_sha256]
     environment = os.environ | devices.environment(devices.CPU)
-    done = subprocess.run(_leashed(command), cwd=settings.BASE_DIR, env=environment, capture_output=True, check=False)
+    done = subprocess.run(leashed(command), cwd=settings.BASE_DIR, env=environment, capture_output=True, check=False)
     log.info("measured", model=model_uid, dataset=dataset_sha256, returncode=done.returncode)
     if done.returncode != 0:
         log.error("not measured", model=model_uid, output=done.stderr.decode("utf-8", "replace")[-TAIL_BYTES:])
-
-
-def _leashed(command: list[str]) -> list[str]:
-    """The kernel kills the command when this thread's process dies, however it dies."""
-    return [sys.executable, "-m", "chatsite.leash", str(os.getpid()), *command]
 
 
 class _Tail:
@@ -177,7 +203,7 @@ def _start(run: TrainingRun) -> subprocess.Popen[bytes]:
     storage.run_dir(run.pk).mkdir(parents=True, exist_ok=True)
     trainer = [sys.executable, "-m", "training.child", str(run.pk), run.claim_token]
     return subprocess.Popen(
-        _leashed(trainer),
+        leashed(trainer),
         cwd=settings.BASE_DIR,
         env=os.environ | devices.environment(run.device),
         stdin=subprocess.DEVNULL,
@@ -196,7 +222,7 @@ def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
 def _engine_gives_way(device: str) -> Iterator[None]:
     """Leave the trainer its cores for as long as it runs; an engine that is down has none to give."""
     if device == devices.CPU:
-        _set_engine_threads(max(1, devices.cores() - devices.trainer_threads(device)))
+        _set_engine_threads(_engine_share(device))
     try:
         yield
     finally:
@@ -204,8 +230,12 @@ def _engine_gives_way(device: str) -> Iterator[None]:
             _set_engine_threads(devices.cores())
 
 
+def _engine_share(device: str) -> int:
+    return max(1, devices.cores() - devices.trainer_threads(device))
+
+
 def _set_engine_threads(count: int) -> None:
     try:
         serving.set_threads(count)
     except serving.EngineError as error:
-        log.info("engine threads not set", count=count, cause=str(error))
+        log.debug("engine threads not set", count=count, cause=str(error))

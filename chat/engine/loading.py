@@ -6,7 +6,6 @@ Runs in the loader's thread. Imports torch and transformers, which is why others
 from __future__ import annotations
 
 import gc
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -63,27 +62,7 @@ def precision_of(wanted: Precision) -> str:
 def estimate_bytes(directory: Path, wanted: Precision) -> int:
     """Bytes that the weights will take, from the headers of the files. Raises BadModel for a damaged header."""
     bundle.inspect_base(directory)
-    items = sum(_count_items(path) for path in bundle.weight_files(directory))
-    return items * ITEM_BYTES[precision_of(wanted)]
-
-
-def _count_items(path: Path) -> int:
-    try:
-        with path.open("rb") as file:
-            size = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(min(size, path.stat().st_size)))
-        shapes = [item["shape"] for name, item in header.items() if name != "__metadata__"]
-        return sum(_product(shape) for shape in shapes)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        text = gettext_noop("The model's %(file)s is damaged: %(cause)s.")
-        raise BadModel(text, file=path.name, cause=str(error)) from error
-
-
-def _product(shape: list[int]) -> int:
-    total = 1
-    for size in shape:
-        total *= size
-    return total
+    return bundle.count_parameters(directory) * ITEM_BYTES[precision_of(wanted)]
 
 
 def load(directory: Path, *, wanted: Precision, max_rows: int, cache_bytes: int) -> Version:

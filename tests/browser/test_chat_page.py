@@ -135,6 +135,34 @@ def test_the_place_in_the_queue_is_shown(alice: Page, site: Site) -> None:
     expect(ended(alice)).to_be_visible()
 
 
+def test_a_question_waits_while_the_engine_loads(alice: Page, site: Site) -> None:
+    site.engine.is_loading = True
+    ask(alice)
+    expect(alice.locator(".status")).to_have_text("Waiting for its turn…")
+
+    site.engine.release()
+
+    expect(answer(alice)).to_have_text("你好！")
+    expect(ended(alice)).to_be_visible()
+
+
+def test_a_stop_keeps_an_answer_on_another_branch(alice: Page, site: Site) -> None:
+    site.engine.pieces = ["第一"]
+    ask(alice)
+    expect(ended(alice)).to_be_visible()
+    hold(site, 5)
+    ended(alice).click()
+    expect(answer(alice)).to_have_text(WHOLE[:5])
+    alice.click("[aria-label='Previous version']")
+    expect(answer(alice)).to_have_text("第一")
+
+    alice.click("#stop")
+
+    assert site.engine.wait_until_cancelled()
+    alice.click("[aria-label='Next version']")
+    expect(answer(alice)).to_have_text(WHOLE[:5])
+
+
 def test_other_answers_stand_beside_the_first_and_the_branch_stays_open(alice: Page, site: Site) -> None:
     site.engine.pieces = ["第一"]
     ask(alice)

@@ -193,3 +193,41 @@ def test_an_answer_that_grows_ends_as_the_same_page_as_one_that_came_whole(bench
 
     assert grown == whole
     assert "<strong>加粗：</strong>" in whole
+
+
+def test_the_line_above_what_the_model_sees_skips_answers_without_a_word(bench: Page) -> None:
+    found = bench.evaluate(
+        """async () => {
+          document.body.innerHTML = "<div id='toasts'></div>";
+          const { firstSeenOn } = await import("/chat/thread.js");
+          const say = (text, dropped) => ({ text, generation: dropped === undefined ? null : { dropped } });
+          const path = [say("q1"), say("", 0), say("q2"), say("a2", 0), say("q3"), say("a3", 3), say("q4")];
+          return [firstSeenOn(path), firstSeenOn(path.slice(0, 4)), firstSeenOn([])];
+        }"""
+    )
+
+    assert found == [4, -1, -1]
+
+
+def test_a_thumb_stays_pressed_when_the_conversation_is_read_again_meanwhile(bench: Page) -> None:
+    pressed, refused = bench.evaluate(
+        """async () => {
+          const { Feedback } = await import("/chat/feedback.js");
+          const rated = async (isRefused) => {
+            const messages = [{ id: "m", text: "x", rating: null }];
+            const host = { message: () => messages.at(-1), view: () => null, redraw: () => {} };
+            const send = async () => {
+              messages.push({ id: "m", text: "x", rating: null });
+              if (isRefused) throw new Error("no");
+              return { consent: "granted" };
+            };
+            await new Feedback({ send }, host).rate("m", 1);
+            return messages.at(-1).rating;
+          };
+          document.body.innerHTML = "<div id='toasts'></div>";
+          return [await rated(false), await rated(true)];
+        }"""
+    )
+
+    assert (pressed["value"], pressed["isPending"]) == (1, False)
+    assert refused is None

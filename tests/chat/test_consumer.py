@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
+from structlog.testing import capture_logs
 
 from chat import conversations, live
+from chat.consumers import ChatConsumer
 from chat.conversations import text_hash
 from chat.models import Conversation, Generation, Message
 from tests.chat.conftest import Connect, MakeModel
@@ -109,6 +111,23 @@ async def test_places_in_the_queue_are_told(
     assert {3, 2, 1} & set(ahead)
 
 
+async def test_a_question_to_an_engine_that_still_loads_waits_and_is_then_answered(
+    connect: Connect, ada: User, model: ModelVersion, engine: ScriptedEngine
+) -> None:
+    engine.is_loading = True
+    tab = await connect(ada)
+
+    ack = await tab.send("Hello")
+    first = await tab.until("snapshot")
+    waiting = await stored(ack["generation"])
+    engine.release()
+    done = await tab.done(ack["generation"])
+
+    assert (waiting.status, first["text"], done["status"]) == ("queued", "", "completed")
+    assert [frame["type"] for frame in tab.frames].index("started") > tab.frames.index(first)
+    assert tab.texts[ack["generation"]] == "你好！"
+
+
 async def test_started_names_the_version_and_the_room_in_its_window(
     connect: Connect, ada: User, model: ModelVersion, engine: ScriptedEngine
 ) -> None:
@@ -198,6 +217,24 @@ async def test_refusals_are_in_the_persons_language(
 
 
 # Branches ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_question_below_an_unfinished_answer_is_refused_and_nothing_is_stored(
+    connect: Connect, ada: User, model: ModelVersion, engine: ScriptedEngine
+) -> None:
+    engine.hold_after = 1
+    tab = await connect(ada)
+    first = await tab.send("Hello")
+    place = {"conversation": first["conversation"], "parent": first["answer"]}
+
+    refused = await tab.send("And?", **place)
+    count = await Message.objects.acount()
+    engine.release()
+    await tab.done(first["generation"])
+    taken = await tab.send("And?", **place)
+
+    assert (refused["type"], refused["code"], count) == ("nack", "unfinished", 2)
+    assert taken["type"] == "ack"
 
 
 async def test_regenerate_makes_a_sibling_and_keeps_the_first(
@@ -304,6 +341,29 @@ async def test_a_broken_line_resumes_from_where_the_page_is(
     assert not [frame for frame in after.frames if frame["type"] == "snapshot"]
 
 
+async def test_a_follower_that_fails_closes_the_socket_and_the_page_resumes_on_the_next(
+    connect: Connect,
+    ada: User,
+    model: ModelVersion,
+    engine: ScriptedEngine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    @sync_to_async
+    def fails(*_: Any) -> None:
+        raise RuntimeError("something nobody thought of")
+
+    before, after = await connect(ada), await connect(ada)
+    with monkeypatch.context() as patched, capture_logs() as logs:
+        patched.setattr(ChatConsumer, "_follow", fails)
+        ack = await before.send("Hello")
+        assert await before.closed_with() == 1011
+    await after.ask("resume", generation=ack["generation"], after_seq=0)
+    await after.done(ack["generation"])
+
+    assert "socket task failed" in [line["event"] for line in logs]
+    assert after.texts[ack["generation"]] == "你好！"
+
+
 async def test_nobody_needs_to_look_for_an_answer_to_be_finished(
     connect: Connect, ada: User, model: ModelVersion, engine: ScriptedEngine
 ) -> None:
@@ -404,6 +464,21 @@ async def test_an_answer_stopped_through_another_process_ends_here(
     assert (done["status"], done["chars"]) == ("stopped", 1)
     row = await stored(ack["generation"])
     assert (row.text, row.response_ids) == ("一", [100, 101, 102])
+
+
+async def test_a_stop_through_another_process_keeps_what_the_row_had_not_got_yet(
+    connect: Connect, ada: User, model: ModelVersion, engine: ScriptedEngine
+) -> None:
+    engine.pieces, engine.hold_after = list("一二三四"), 3
+    tab = await connect(ada)
+    ack = await tab.send("Hello")
+    await tab.until_text(ack["generation"], "一二三")
+
+    await sync_to_async(conversations.finish_generation)(ack["generation"], "stopped", text="一", seen_chars_at_stop=2)
+    done = await tab.done(ack["generation"])
+
+    row = await stored(ack["generation"])
+    assert (done["chars"], row.text, row.message.text, row.seq) == (2, "一二", "一二", 2)
 
 
 async def test_a_stop_that_comes_too_late_changes_nothing(

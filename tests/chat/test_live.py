@@ -170,6 +170,39 @@ async def test_two_stops_keep_what_the_first_one_saw(
     assert not await manager.stop(job.generation_id, 1)
 
 
+async def test_an_answer_that_is_ended_before_its_first_step_ends(
+    manager: RunManager, ada: User, model: ModelVersion, engine: ScriptedEngine
+) -> None:
+    stopped, shut = await make_job(ada, model), await make_job(ada, model)
+
+    manager.begin(stopped)
+    await manager.stop(stopped.generation_id, 0)
+    manager.begin(shut)
+    await manager.shutdown()
+
+    assert [(await row_of(job)).status for job in (stopped, shut)] == ["stopped", "interrupted"]
+    assert not manager.running
+
+
+async def test_a_deleted_conversation_ends_its_answer(
+    manager: RunManager,
+    ada: User,
+    model: ModelVersion,
+    engine: ScriptedEngine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(live, "SAVE_SECONDS", 0.02)
+    engine.hold_after = 1
+    job = await make_job(ada, model)
+    manager.begin(job)
+
+    row = await Generation.objects.select_related("message__conversation").aget(pk=job.generation_id)
+    await sync_to_async(conversations.delete)(row.message.conversation)
+
+    assert await asyncio.to_thread(engine.wait_until_cancelled)
+    assert (await row_of(job)).status == "stopped"
+
+
 async def test_an_answer_cut_by_length_says_so(
     manager: RunManager, ada: User, model: ModelVersion, engine: ScriptedEngine
 ) -> None:

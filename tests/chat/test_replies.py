@@ -143,3 +143,19 @@ def test_a_broken_model_directory_is_told_in_words(ada: User, make_model: MakeMo
 
     assert caught.value.code == "model_broken"
     assert Message.objects.count() == 0
+
+
+def test_the_renderer_is_ready_before_the_first_question(model: ModelVersion) -> None:
+    prompts._renderer.cache_clear()
+
+    prompts.warm_up()
+    prompts.renderer(model)
+
+    assert prompts._renderer.cache_info().hits == 1
+
+
+def test_a_broken_model_directory_does_not_keep_the_site_from_starting(make_model: MakeModel, settings: Any) -> None:
+    make_model("tiny-gone")
+    settings.MODELS_DIR = settings.MODELS_DIR / "nowhere"
+
+    prompts.warm_up()

@@ -11,15 +11,17 @@ import torch
 from tests.ml import tiny
 from training.ml import metrics
 from training.ml.dataset import FrozenDataset
-from training.ml.evaluate import answer, evaluate
+from training.ml.evaluate import Scored, answer, evaluate, teacher_forced
 from training.ml.records import Event, Metric
 
 
 def test_openais_golden_example() -> None:
-    completions, predicted = [[1, 2], [0, 5], [4, 2]], [[1, 1], [0, 5], [4, 2]]
+    """Answers [1, 2], [0, 5], [4, 2], of which [1, 1], [0, 5], [4, 2] were predicted."""
+    rows = [Scored(bytes=1, targets=2, hits=hits) for hits in (1, 2, 2)]
 
-    assert round(metrics.sequence_accuracy(completions, predicted), 2) == 0.67
-    assert round(metrics.token_accuracy(completions, predicted), 2) == 0.83
+    found = {metric.name: round(metric.value, 2) for metric in teacher_forced("test", rows)}
+
+    assert (found["sequence_accuracy"], found["token_accuracy"]) == (0.67, 0.83)
 
 
 def test_openais_golden_example_from_logits() -> None:

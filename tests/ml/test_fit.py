@@ -101,6 +101,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_undisturbed_one(
     events: list[Event] = []
 
     first = tiny.run(base, dialogues, tmp_path / "cut", **settings, stopped=stop_after(5))
+    assert not first.model.exists(), "half trained weights are in the checkpoint only"
     debris = tmp_path / "cut" / "checkpoint-6"
     debris.mkdir()
     second = tiny.run(base, dialogues, tmp_path / "cut", **settings, events=events)
@@ -141,6 +142,12 @@ def test_it_stops_when_it_gets_worse_and_restores_the_best(
     assert result.best_loss == min(losses.values()) == losses[result.best_step]
     assert same(result.model, checkpoints.path_of(tmp_path, result.best_step))
     assert any(event.data.get("code") == "early_stop" for event in events)
+
+
+def test_without_patience_the_last_weights_are_kept(base: Path, dialogues: FrozenDataset, tmp_path: Path) -> None:
+    result = tiny.run(base, dialogues, tmp_path, epochs=20, evaluations=4, patience=0, learning_rate=0.05)
+
+    assert not result.early and result.best_step == result.steps == result.total_steps
 
 
 def test_only_the_newest_two_checkpoints_and_the_best_are_kept(

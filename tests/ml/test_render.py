@@ -129,7 +129,7 @@ def test_fit_says_how_long_a_hopeless_message_is(tokenizer: Tokenizer) -> None:
     with pytest.raises(PromptTooLong) as caught:
         renderer.fit(say("x" * 50), max_new=10)
 
-    assert caught.value.facts == {"tokens": 53, "limit": 30}
+    assert caught.value.facts == {"tokens": 53, "limit": 30, "answer": 10}
 
 
 def test_a_template_that_forgets_turns_is_refused(tokenizer: Tokenizer) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from training.ml import bundle, starter, starter_build
+from training.ml import bundle, starter, starter_build, starter_faq
 from training.ml.records import Dialogue
 from training.ml.render import Renderer
 
@@ -88,7 +88,19 @@ def test_phrasings_of_one_fact_share_a_group():
     candidates = starter_build.faq_candidates(STARTER)
 
     assert len({row.key for row in candidates}) == len(candidates)
-    assert Counter(row.group for row in candidates)["zh-p001"] == 3
+    assert Counter(row.group for row in candidates)["starter:zh-p001"] == 3
+
+
+def test_the_held_out_rows_of_the_starter_are_written_down_for_every_row():
+    rows = list(starter_faq.read(STARTER))
+
+    splits = Counter(row.split for row in rows)
+    by_group: dict[str, set[str]] = {}
+    for row in rows:
+        by_group.setdefault(row.group, set()).add(row.split)
+    assert set(splits) == {"train", "validation", "test", "phrasing"} and min(splits.values()) >= 20
+    # Whole facts are held out; of a trained fact at most a phrasing is.
+    assert all(len(found) == 1 or found == {"train", "phrasing"} for found in by_group.values())
 
 
 def test_the_starter_model_is_whole_small_and_ends_its_turns():

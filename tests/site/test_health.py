@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.test import Client
 from pytest_django.fixtures import Settings
@@ -74,8 +75,10 @@ def test_a_worker_that_is_silent_for_long_is_missed(client: Client, settings: Se
     assert client.get("/readyz").json()["worker"].startswith("last sign of life")
 
 
-def test_metrics_are_for_everyone_until_a_token_is_set(client: Client, settings: Settings):
+def test_metrics_are_for_staff_until_a_token_is_set(client: Client, settings: Settings):
     client.get("/healthz")
+    assert client.get("/metrics").status_code == 401
+    client.force_login(User.objects.create_user("ann", is_staff=True))
     assert b'chatsite_http_requests_total{method="GET",route="healthz",status="200"}' in client.get("/metrics").content
 
     settings.METRICS_TOKEN = "secret"

@@ -56,13 +56,13 @@ class Running:
         )
         self.seen: list[str] = []
 
-    def wait_for(self, text: str) -> None:
+    def wait_for(self, text: str, *, count: int = 1) -> None:
+        """Until so many lines have it, those that came earlier included: two programs speak in any order."""
         assert self.process.stdout is not None
-        for line in self.process.stdout:
+        while sum(text in line for line in self.seen) < count:
+            line = self.process.stdout.readline()
+            assert line, f"{text!r} did not come; lines: {self.seen}"
             self.seen.append(line.rstrip())
-            if text in line:
-                return
-        raise AssertionError(f"{text!r} did not come; lines: {self.seen}")
 
     def family(self) -> list[psutil.Process]:
         return list(psutil.Process(self.process.pid).children(recursive=True))
@@ -80,8 +80,7 @@ def wait_until_gone(processes: list[psutil.Process], *, within_s: float = 5) -> 
 def test_ctrl_c_stops_all_and_leaves_nothing():
     running = Running("run(program('one', SLEEPER), program('two', PARENT))")
     running.wait_for("READY")
-    running.wait_for("up")
-    running.wait_for("up")
+    running.wait_for(": up", count=2)
     family = running.family()
 
     running.process.send_signal(signal.SIGINT)
@@ -107,13 +106,12 @@ def test_kill_9_of_the_parent_leaves_no_child():
 def test_a_killed_child_is_started_again_and_the_other_one_is_left_alone():
     running = Running("run(program('one', SLEEPER), program('two', SLEEPER))")
     running.wait_for("READY")
-    running.wait_for("up")
-    running.wait_for("up")
+    running.wait_for(": up", count=2)
     first, second = running.family()
 
     first.kill()
     running.wait_for("one ended (killed by SIGKILL)")
-    running.wait_for("one: up")
+    running.wait_for("one: up", count=2)
 
     assert second.is_running()
     running.process.send_signal(signal.SIGTERM)

@@ -156,6 +156,16 @@ def test_a_port_in_use_is_one_clear_line(tmp_path: Path):
     assert line == f"Port {port} is in use. Choose another: CHATSITE_PORT={port + 1} make run"
 
 
+def test_the_engine_of_a_site_that_was_killed_is_forgotten(tmp_path: Path):
+    stale = tmp_path / "data" / "engine.json"
+    stale.parent.mkdir()
+    stale.write_text('{"url": "http://127.0.0.1:9", "secret": "old"}')
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        refused(up(tmp_path / "data", busy.getsockname()[1]))
+
+    assert not stale.exists()
+
+
 def test_an_unwritable_data_directory_is_one_clear_line(tmp_path: Path):
     (tmp_path / "file").write_text("not a directory")
 

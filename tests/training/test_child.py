@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 
 import pytest
+from django.db import OperationalError
 
 from tests.training.machinery import a_run, real_model, real_version
 from training import attempt, runs, storage, wording
@@ -17,7 +18,7 @@ CONFIG = {"method": "sft", "epochs": 2.0, "batch_size": 8, "max_length": 64, "le
 
 
 @pytest.fixture
-def run(db) -> TrainingRun:
+def run(transactional_db) -> TrainingRun:
     a_run(base=real_model(is_active=True), dataset=real_version(), name="小试", config=CONFIG)
     claimed = runs.claim("alice:1")
     assert claimed is not None
@@ -77,6 +78,7 @@ def test_missing_data_fails_in_words(run):
     [
         (RuntimeError("CUDA out of memory. Tried to allocate"), "batch"),
         (OSError(errno.ENOSPC, "No space left on device"), "disk"),
+        (OperationalError("database or disk is full"), "disk"),
         (KeyError("x"), "KeyError"),
     ],
 )

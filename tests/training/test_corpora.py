@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
-from django.utils import timezone
+from django.db import OperationalError
+from django.utils import timezone, translation
 
 from training import claims, corpora, wording
 from training.ml import corpus as reader
@@ -57,7 +58,10 @@ def test_bad_lines_become_findings_and_good_ones_are_kept():
     assert (corpus.status, corpus.rows_new, corpus.rows_bad) == ("ready", 2, 2)
     found = [(item.line, item.rule, item.excerpt) for item in corpus.findings.all()]
     assert found == [(2, "cut_off", "{broken"), (3, "not_text", '{"prompt": 1, "completion": "a"}')]
-    assert "a number" in wording.finding_text(corpus.findings.get(line=3))
+    with translation.override("en"):
+        assert "a number" in wording.finding_text(corpus.findings.get(line=3))
+    with translation.override("zh-hans"):
+        assert "数字" in wording.finding_text(corpus.findings.get(line=3))
 
 
 def test_only_the_first_thousand_findings_are_kept_and_the_rest_counted():
@@ -101,8 +105,53 @@ def test_the_same_bytes_twice_are_not_taken_twice():
     with pytest.raises(corpora.SameFile, match=corpus.name) as caught:
         upload(jsonl(*ROWS), "other name.jsonl")
 
-    assert caught.value.facts == {"corpus": corpus.pk}
+    assert caught.value.facts["corpus"] == corpus.pk
     assert [path.name for path in corpora.uploads_dir().iterdir() if path.name.startswith(".")] == []
+
+
+def test_of_two_uploads_at_once_one_is_taken(monkeypatch):
+    content = jsonl(*ROWS)
+    first = upload(content)
+    monkeypatch.setattr(Corpus.objects, "filter", lambda **_wanted: Corpus.objects.none())
+    monkeypatch.setattr(Corpus, "save", told_again(monkeypatch, Corpus.save))
+
+    with pytest.raises(corpora.SameFile):
+        upload(content)
+
+    assert list(Corpus.objects.all()) == [first]
+    assert corpora.file_of(first).read_bytes() == content
+
+
+def told_again(monkeypatch, save):
+    """The other upload's row can be seen from the moment on in which ours is written."""
+
+    def save_late(corpus: Corpus) -> None:
+        monkeypatch.undo()
+        save(corpus)
+
+    return save_late
+
+
+def test_a_full_database_is_told_as_a_full_disk(monkeypatch):
+    corpus = upload(jsonl(*ROWS))
+
+    def full(*_args: object) -> None:
+        raise OperationalError("database or disk is full")
+
+    monkeypatch.setattr(reader, "detect", full)
+    assert corpora.read_queued()
+
+    corpus.refresh_from_db()
+    assert corpus.error == wording.english("disk_full", {})
+
+
+@pytest.mark.parametrize("weight", [0.5, 2, True, "1"])
+def test_a_weight_that_the_trainer_would_not_obey_is_refused(weight):
+    turns = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a", "weight": weight}]
+
+    corpus = read(jsonl({"messages": turns}, ROWS[0]))
+
+    assert [finding.rule for finding in corpus.findings.all()] == ["bad_weight"]
 
 
 def test_rows_that_say_the_same_as_others_are_told():
@@ -196,7 +245,7 @@ def test_the_command_reads_approves_and_reports(tmp_path, capsys):
 def test_the_command_says_what_is_wrong_with_a_file(tmp_path):
     (tmp_path / "empty.jsonl").touch()
 
-    with pytest.raises(CommandError, match="empty"):
+    with translation.override("en"), pytest.raises(CommandError, match="empty"):
         call_command("import_corpus", str(tmp_path / "empty.jsonl"))
     with pytest.raises(CommandError, match="cannot be read"):
         call_command("import_corpus", str(tmp_path / "nowhere.jsonl"))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import User
 
@@ -68,6 +72,52 @@ def test_no_gain_on_its_own_test_closes_the_gate(engine, alice, active, value):
 
 def test_a_model_that_was_never_compared_is_blocked(alice, active):
     assert registry.gate(trained(), active).blocked
+
+
+def test_a_model_from_a_directory_is_let_through_with_a_note(engine, alice, active):
+    added = a_model()
+
+    report = registry.gate(added, active)
+
+    assert not report.blocked and len(report.notes) == 2
+    assert registry.activate(added, replaces=active, user=alice).overridden is False
+
+
+def test_a_version_without_test_rows_is_let_through_with_a_note(active):
+    small = a_version(kind="pair", counts={"train": 4, "validation": 0, "test": 0, "phrasing": 0})
+
+    assert not registry.gate(trained(small), active).blocked
+
+
+def test_too_few_rows_to_tell_close_no_gate(active):
+    small = a_version(kind="pair", counts={"train": 4, "validation": 1, "test": 1, "phrasing": 0})
+    candidate = trained(small)
+    for model in (candidate, active):
+        measured(model, small, 1.0, metric="preference_accuracy", n=1)
+
+    report = registry.gate(candidate, active)
+
+    assert not report.blocked
+    assert len(report.notes) == 2, "too few to tell, and no canaries"
+
+
+def test_a_worse_canary_closes_the_gate_without_test_rows_too(active):
+    small = a_version(counts={"train": 4, "test": 0})
+    candidate = trained(small)
+    measured(candidate, small, 3.0, split="canary:0a1b2c3d")
+    measured(active, small, 2.0, split="canary:0a1b2c3d", low=1.5, high=2.5)
+
+    assert registry.gate(candidate, active).blocked
+
+
+def test_a_retired_model_answers_no_more(engine, alice, active):
+    retired = a_model(retired_at="2026-01-01T00:00Z")
+
+    with pytest.raises(BadModel, match="retired"):
+        registry.activate(retired, replaces=active, user=alice)
+
+    assert engine == []
+    assert registry.active_model() == active
 
 
 def test_preference_tuning_is_judged_by_preferences(active):
@@ -174,6 +224,20 @@ def test_a_directory_is_registered_once_with_its_facts():
     assert model.context_length == 64
     assert model.parameters > 10_000
     assert len(model.weights_sha256) == len(model.tokenizer_sha256) == 64
+
+
+def test_what_reads_a_foreign_model_dies_with_us(monkeypatch, tmp_path):
+    commands: list[list[str]] = []
+
+    def run(command: list[str], **_options: Any) -> subprocess.CompletedProcess[str]:
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 1, "", "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    with pytest.raises(BadModel):
+        registry.add_base(tmp_path, name="foreign")
+
+    assert commands[0][1:4] == ["-m", "chatsite.leash", str(os.getpid())]
 
 
 def test_a_name_keeps_the_first_base_and_fits():

@@ -11,9 +11,9 @@ from django.urls import reverse
 
 from chatsite import roles
 from tests.training.machinery import a_model, a_run, a_version, real_model, real_version
-from training import live, runs, serving, storage
+from training import again, live, runs, serving, storage, tasks, worker
 from training.ml.records import Event
-from training.models import Activation, Evaluation, ModelVersion, RunEvent, TrainingRun
+from training.models import Activation, DatasetVersion, Evaluation, ModelVersion, RunEvent, TrainingRun
 
 pytestmark = pytest.mark.django_db
 
@@ -153,7 +153,9 @@ def test_a_failed_run_shows_the_cause_and_the_last_words(operator):
     assert (told["error"], told["error_log"], told["finished"]) == ("It broke.", "Traceback …", True)
 
 
-def test_one_click_trains_the_active_model_on_the_starter_rows(operator):
+@pytest.mark.django_db(transaction=True)
+def test_one_click_trains_the_active_model_on_the_starter_rows(operator, monkeypatch):
+    monkeypatch.setattr(worker, "work_one", lambda: False)
     real_model(is_active=True)
 
     answers = [operator.post(reverse("admin:training_trainingrun_again"), {"request_key": "k"}) for _ in range(2)]
@@ -164,6 +166,32 @@ def test_one_click_trains_the_active_model_on_the_starter_rows(operator):
     }
     assert (run.status, run.base.is_active) == (Status.QUEUED, True)
     assert run.dataset.counts["train"] > 100
+
+
+def test_a_click_waits_for_the_worker_and_freezes_nothing_itself(operator, monkeypatch):
+    monkeypatch.setattr(again, "FREEZE_SECONDS", 0.2)
+    real_model(is_active=True)
+
+    for _ in range(2):
+        answer = operator.post(reverse("admin:training_trainingrun_again"), {"request_key": "k"}, follow=True)
+        assert "Click again" in answer.content.decode()
+
+    assert DatasetVersion.objects.get().status == "queued"
+    assert not TrainingRun.objects.exists()
+
+
+def test_what_the_gate_misses_is_measured_in_one_task(operator, candidate, monkeypatch):
+    active = a_model(is_active=True)
+    rung: list[list[str]] = []
+    monkeypatch.setattr(tasks, "ring_measure", lambda uids, _sha256: rung.append(uids))
+
+    operator.post(reverse("admin:training_modelversion_measure", args=(candidate.pk,)))
+
+    assert rung == [[candidate.uid, active.uid]]
+
+
+def test_more_than_one_device_is_refused_at_its_field(operator):
+    assert list(start(operator, devices="2").context["form"].errors) == ["devices"]
 
 
 def test_without_an_active_model_the_click_says_why(operator):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import OperationalError
 from django.utils import timezone
 
 from training import claims, curation, storage, versions, wording
+from training.ml import dataset
 from training.models import DatasetVersion, Example, VersionRow
 from training.versions import Selection
 
@@ -90,10 +93,54 @@ def test_a_row_outside_the_selection_still_keeps_its_likeness_out_of_training():
     assert newcomer.split == "test"
 
 
+def test_canary_rows_and_their_likeness_are_never_trained_on():
+    add_facts(20, phrasings=1)
+    canary, other = Example.objects.order_by("pk")[:2]
+    frozen()
+    Example.objects.filter(pk=canary.pk).update(tags=["t", versions.CANARY], split="")
+    question = canary.body["messages"][0]["content"] + "？"
+    alike = curation.add_pair_of_qa(question, "另一个回答", user=None, approve=True, tags=["new"])[0]
+
+    version = frozen()
+
+    alike.refresh_from_db()
+    assert alike.split == "phrasing"
+    rows = VersionRow.objects.filter(version=version)
+    assert rows.filter(example=other).exists() and not rows.filter(example=canary).exists()
+
+
+def test_a_full_database_is_told_as_a_full_disk(monkeypatch):
+    add_facts(2)
+    version = versions.queue_freeze({}, name="v", kind="dialogue", owner=None)
+    monkeypatch.setattr(dataset, "freeze", full_database)
+
+    assert versions.freeze_queued()
+
+    version.refresh_from_db()
+    assert version.error == wording.english("disk_full", {})
+
+
+def full_database(*_args: Any, **_options: Any) -> None:
+    raise OperationalError("database or disk is full")
+
+
 def test_the_same_choice_gives_the_same_hash():
     add_facts(10)
 
     assert frozen().sha256 == frozen().sha256
+
+
+def test_the_same_words_from_other_rows_are_the_same_version_with_its_own_lineage():
+    add_facts(10, phrasings=1)
+    first = frozen()
+    VersionRow.objects.all().delete()
+    Example.objects.all().delete()
+    add_facts(10, phrasings=1)
+
+    second = frozen()
+
+    assert second.sha256 == first.sha256
+    assert VersionRow.objects.filter(version=second).count() == Example.objects.exclude(split="").count() == 10
 
 
 def test_nothing_approved_is_said_at_once():
@@ -112,7 +159,7 @@ def test_rows_that_vanish_before_freezing_fail_the_version_in_words():
 
     version.refresh_from_db()
     assert (version.status, version.report["error"]["facts"]["rule"]) == ("failed", "no_rows")
-    assert version.error == wording.english("no_rows", {})
+    assert version.error == dataset.RULES["no_rows"]
     Example.objects.update(status="approved")
     versions.queue_again(version)
     assert versions.freeze_queued()

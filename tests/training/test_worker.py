@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from django.db import connection
 from django.utils import timezone
 
 from tests.training.machinery import a_run, real_model, real_version
-from training import runs, storage, worker
+from training import devices, runs, serving, storage, worker
 from training.models import ModelVersion, RunEvent, TrainingRun
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
@@ -103,7 +104,7 @@ def test_a_killed_trainer_resumes_and_tells_everything_once():
     assert_told_once(run)
 
 
-def test_a_cancel_is_heard_within_five_seconds_and_the_checkpoint_stays():
+def test_a_cancel_is_heard_within_five_seconds_and_the_checkpoints_go():
     run = queued(epochs=1000.0)
 
     with working() as thread:
@@ -116,7 +117,7 @@ def test_a_cancel_is_heard_within_five_seconds_and_the_checkpoint_stays():
     run.refresh_from_db()
     assert run.status == Status.CANCELLED
     assert seconds < 5
-    assert list(storage.run_dir(run.pk).glob("checkpoint-*"))
+    assert not storage.run_dir(run.pk).exists()
 
 
 def test_a_worker_that_is_told_to_stop_gives_its_run_back_uncounted():
@@ -141,6 +142,38 @@ def test_a_trainer_that_cannot_start_fails_with_its_last_words(monkeypatch):
     run.refresh_from_db()
     assert run.status == Status.FAILED
     assert "CHATSITE_PORT" in run.error_log
+
+
+@pytest.mark.parametrize(
+    ("error", "text"), [(OSError(errno.ENOSPC, "No space left on device"), "disk is full"), (OSError("odd"), "odd")]
+)
+def test_a_trainer_that_is_not_even_started_fails_in_words(monkeypatch, error, text):
+    run = a_run()
+
+    def start(_run: TrainingRun) -> None:
+        raise error
+
+    monkeypatch.setattr(worker, "_start", start)
+    assert worker.work_one()
+
+    run.refresh_from_db()
+    assert run.status == Status.FAILED
+    assert text in run.error
+
+
+def test_the_engine_gets_its_share_again_and_its_cores_back(monkeypatch):
+    told: list[int] = []
+    monkeypatch.setattr(serving, "set_threads", told.append)
+    monkeypatch.setattr(devices, "cores", lambda: 4)
+
+    idle = worker._share_cores(0)
+    assert worker._share_cores(idle) == 4
+    a_run(status=Status.RUNNING, device="cpu", claim_token="t")
+    shared = worker._share_cores(worker._share_cores(idle))
+    TrainingRun.objects.update(status=Status.PAUSED)
+    worker._share_cores(shared)
+
+    assert told == [4, 3, 3, 4]
 
 
 def start_worker() -> subprocess.Popen[bytes]:

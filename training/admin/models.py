@@ -130,8 +130,9 @@ class ModelVersionAdmin(DataAdmin):
     def measure_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Figures that the gate misses: of both models, on the candidate's own version."""
         model = self._changeable(request, pk)
-        for missing in _unmeasured(model):
-            tasks.ring_measure(missing.uid, model.dataset.sha256)  # type: ignore[union-attr]
+        missing = [one.uid for one in _unmeasured(model)]
+        if missing and model.dataset:
+            tasks.ring_measure(missing, model.dataset.sha256)
         messages.success(request, gettext("Both models are being measured. Look again in a minute."))
         return _to_page(pk)
 

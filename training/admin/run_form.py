@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from training import plans, wording
-from training.ml.config import FIT_RANGES
+from training.ml.config import FIT_RANGES, METHODS_FOR
 from training.ml.errors import BadConfig
 from training.models import DatasetVersion, ModelVersion, TrainingRun
 
@@ -26,9 +26,14 @@ SETTINGS: dict[str, tuple[Promise, Promise]] = {
     "max_length": (_("Length"), _("Tokens a row at most; what is longer is cut.")),
     "weight_decay": (_("Weight decay"), _("Pulls weights towards zero, against learning by heart.")),
     "dropout": (_("Dropout"), _("Share of signals switched off while training, against learning by heart.")),
-    "patience": (_("Patience"), _("Evaluations without improvement before it stops early; 0 = never.")),
+    "patience": (
+        _("Patience"),
+        _(
+            "Evaluations without improvement before it stops and goes back to the best; 0 = neither, the last weights are kept."
+        ),
+    ),
     "seed": (_("Seed"), _("The same seed and data give the same model.")),
-    "devices": (_("Devices"), _("How many GPUs it may use; a machine without one has a single device.")),
+    "devices": (_("Devices"), _("Always 1: a run uses one GPU, or the CPU. With more GPUs, more runs train at once.")),
     "beta": (_("Beta"), _("Preference tuning only: how strongly the model is held near its base.")),
 }
 WHOLE_NUMBERS = {"batch_size", "max_length", "patience", "seed", "devices"}
@@ -84,7 +89,7 @@ class RunForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.fields["base"].queryset = ModelVersion.objects.filter(retired_at=None)  # type: ignore[attr-defined]
         self.fields["dataset"].queryset = DatasetVersion.objects.filter(  # type: ignore[attr-defined]
-            status=DatasetVersion.Status.FROZEN, kind__in=plans.METHODS
+            status=DatasetVersion.Status.FROZEN, kind__in=METHODS_FOR
         )
         self.fields["request_key"].initial = uuid.uuid4().hex
         for name in SETTINGS:

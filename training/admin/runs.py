@@ -17,6 +17,7 @@ from unfold.decorators import display
 from training import again, live, plans, runs, tasks, wording
 from training.admin.pages import DataAdmin, user_of
 from training.admin.run_form import SETTINGS, RunForm
+from training.ml.config import METHODS_FOR
 from training.ml.errors import PipelineError
 from training.models import DatasetVersion, ModelVersion, TrainingRun
 
@@ -104,7 +105,8 @@ class TrainingRunAdmin(DataAdmin):
     def again_view(self, request: HttpRequest) -> HttpResponse:
         self.require_add(request)
         try:
-            run = again.train_again(user=user_of(request), request_key=request.POST.get("request_key", "")[:40])
+            key = request.POST.get("request_key", "")[:40]
+            run = again.train_again(user=user_of(request), ring=tasks.ring_data, request_key=key)
         except PipelineError as error:
             messages.warning(request, wording.error_text(error))
             return HttpResponseRedirect(reverse("admin:index"))
@@ -168,7 +170,7 @@ def _to_live_page(run: TrainingRun) -> HttpResponseRedirect:
 def _first_choice(request: HttpRequest) -> dict[str, Any]:
     """The active model and the newest version, unless the link named others."""
     active = ModelVersion.objects.filter(is_active=True).first()
-    newest = DatasetVersion.objects.filter(status=DatasetVersion.Status.FROZEN, kind__in=plans.METHODS).first()
+    newest = DatasetVersion.objects.filter(status=DatasetVersion.Status.FROZEN, kind__in=METHODS_FOR).first()
     return {
         "base": request.GET.get("base") or (active and active.pk),
         "dataset": request.GET.get("dataset") or (newest and newest.pk),

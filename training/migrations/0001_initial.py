@@ -569,7 +569,7 @@ class Migration(migrations.Migration):
                     "priority",
                     models.SmallIntegerField(default=0, help_text="Higher goes first.", verbose_name="priority"),
                 ),
-                ("device", models.CharField(default="auto", max_length=20, verbose_name="device")),
+                ("device", models.CharField(default="auto", max_length=80, verbose_name="device")),
                 ("config", models.JSONField(default=dict, verbose_name="settings")),
                 ("reasons", models.JSONField(default=dict, verbose_name="why these automatic values")),
                 ("claim_token", models.CharField(blank=True, max_length=32)),
@@ -686,6 +686,12 @@ class Migration(migrations.Migration):
                     _connector="OR",
                 ),
                 name="corpus_reading_has_claim",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="corpus",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("sha256", ""), _negated=True), fields=("sha256",), name="one_corpus_per_file"
             ),
         ),
         migrations.AddIndex(

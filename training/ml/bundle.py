@@ -6,8 +6,8 @@ Only safetensors are read: nothing from outside is ever unpickled and no code of
 
 from __future__ import annotations
 
-import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from training.ml.errors import BadModel
+from training.ml.files import sha256, sync
 from training.ml.texts import gettext_noop, words
 from training.ml.tokenizer import CHAT_TEMPLATE, PLAIN_TEMPLATE
 
@@ -87,9 +88,9 @@ def hashes(directory: Path) -> dict[str, str]:
     """sha256 of the weights (all shards in order), the tokenizer and the template."""
     template = directory / "chat_template.jinja"
     return {
-        "weights": _sha256(*weight_files(directory)),
-        "tokenizer": _sha256(directory / "tokenizer.json"),
-        **({"template": _sha256(template)} if template.is_file() else {}),
+        "weights": sha256(*weight_files(directory)),
+        "tokenizer": sha256(directory / "tokenizer.json"),
+        **({"template": sha256(template)} if template.is_file() else {}),
     }
 
 
@@ -121,13 +122,20 @@ def weight_files(directory: Path) -> list[Path]:
     return sorted(directory.glob("*.safetensors"))
 
 
-def _sha256(*paths: Path) -> str:
-    digest = hashlib.sha256()
-    for path in paths:
+def count_parameters(directory: Path) -> int:
+    """From the headers of the weight files, without loading a tensor. Raises BadModel for a damaged header."""
+    return sum(_numbers_in(path) for path in weight_files(directory))
+
+
+def _numbers_in(path: Path) -> int:
+    try:
         with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
+            size = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(min(size, path.stat().st_size)))
+        return sum(math.prod(item["shape"]) for name, item in header.items() if name != "__metadata__")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        text = gettext_noop("The model's %(file)s is damaged: %(cause)s.")
+        raise BadModel(text, file=path.name, cause=str(error)) from error
 
 
 # --- publishing ---
@@ -158,21 +166,13 @@ def _aside(dest: Path) -> Iterator[Path]:
     try:
         yield draft
         for path in draft.iterdir():
-            _sync(path)
+            sync(path)
         if dest.exists():
             shutil.rmtree(dest)
         draft.rename(dest)
-        _sync(dest.parent)
+        sync(dest.parent)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _write_json(path: Path, value: object) -> None:

@@ -6,9 +6,7 @@ debris of a killed process and is removed. Knows nothing of losses or data.
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from training.ml.errors import DiskFull
+from training.ml.errors import DiskFull, is_disk_full
+from training.ml.files import sync
 from training.ml.texts import gettext_noop
 
 COMPLETE = "complete.json"
@@ -72,12 +71,12 @@ def seal(run_dir: Path, progress: Progress) -> None:
     """Make the checkpoint of this step count, then remove the ones no longer needed."""
     directory = path_of(run_dir, progress.step)
     for file in directory.iterdir():
-        _sync(file)
+        sync(file)
     draft = directory / f"{COMPLETE}.draft"
     draft.write_text(json.dumps(progress.to_json()), encoding="utf-8")
-    _sync(draft)
+    sync(draft)
     draft.rename(directory / COMPLETE)
-    _sync(directory)
+    sync(directory)
     _rotate(run_dir, progress.best_step)
 
 
@@ -88,14 +87,6 @@ def _rotate(run_dir: Path, best_step: int) -> None:
             # The marker goes first, so that a kill in between leaves debris and no half checkpoint.
             (path_of(run_dir, step) / COMPLETE).unlink(missing_ok=True)
             shutil.rmtree(path_of(run_dir, step), ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def require_space(run_dir: Path, parameters: int, *, bytes_per_parameter: int = BYTES_PER_PARAMETER) -> None:
@@ -112,10 +103,8 @@ def telling_disk_full(run_dir: Path, parameters: int) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        free = shutil.disk_usage(run_dir).free
-        # safetensors and torch wrap the system's error in their own: only the text is left.
-        if "No space left" in str(error) or "Disk quota" in str(error) or getattr(error, "errno", 0) == errno.ENOSPC:
-            raise _full(parameters * BYTES_PER_PARAMETER, free) from error
+        if is_disk_full(error) and not isinstance(error, DiskFull):
+            raise _full(parameters * BYTES_PER_PARAMETER, shutil.disk_usage(run_dir).free) from error
         raise
 
 
@@ -123,7 +112,7 @@ def _full(needed: int, free: int) -> DiskFull:
     return DiskFull(
         gettext_noop(
             "The disk is full: a checkpoint needs %(needed).0f MiB, %(free).0f MiB are free. "
-            "Free some space, then start the run again: it goes on from its last checkpoint."
+            "Free some space, then start the run again."
         ),
         needed=needed / 2**20,
         free=free / 2**20,

@@ -6,7 +6,7 @@ Knows nothing of torch or Django: the web process validates with it, the trainer
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self
 
 from training.ml.errors import BadConfig
@@ -14,6 +14,12 @@ from training.ml.texts import Words, gettext_noop, words
 
 Method = Literal["pretrain", "sft", "dpo"]
 METHODS: tuple[Method, ...] = ("pretrain", "sft", "dpo")
+# What can be learnt from rows of each kind; the first is the one people mean.
+METHODS_FOR: dict[str, tuple[Method, ...]] = {
+    "dialogue": ("sft", "pretrain"),
+    "document": ("pretrain",),
+    "pair": ("dpo",),
+}
 
 # field -> (lowest, highest) allowed value, both included
 FIT_RANGES: dict[str, tuple[float, float]] = {
@@ -25,7 +31,8 @@ FIT_RANGES: dict[str, tuple[float, float]] = {
     "dropout": (0, 0.9),
     "patience": (0, 1000),
     "seed": (0, 2**31 - 1),
-    "devices": (1, 64),
+    # One process trains on one device: starting several for one run is not built.
+    "devices": (1, 1),
     "beta": (1e-4, 10),
     "warmup_share": (0, 0.5),
     "evaluations": (1, 1000),
@@ -42,7 +49,8 @@ def _out_of_range(field: str, value: object, low: float, high: float) -> BadConf
 class FitConfig:
     """One training run. batch_size: rows an optimiser step; max_length: tokens a row.
 
-    patience: evaluations without a better validation loss before stopping, 0 = never;
+    patience: evaluations without a better validation loss before stopping and going back to the best;
+    0 = neither: the last weights are kept;
     evaluations: how often a run validates; beta: DPO's pull to the reference (Rafailov et al. 2023).
     """
 
@@ -80,12 +88,16 @@ class FitConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataFacts:
-    """What the automatic values look at: rows and tokens to train on, longest rows, the base's size."""
+    """What the automatic values look at: rows and tokens to train on, longest rows, the base's size.
+
+    phrasings: rows held out as further phrasings of trained facts.
+    """
 
     rows: int
     p99_tokens: int
     context_length: int
     parameters: int
+    phrasings: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +135,13 @@ def _max_length(facts: DataFacts) -> tuple[int, Words]:
     return length, words(why, tokens=facts.p99_tokens)
 
 
+def _patience(method: Method, facts: DataFacts) -> tuple[int, Words]:
+    """Where rows teach facts, a loss on other facts only rises while these are learnt by heart."""
+    if method == "sft" and facts.phrasings:
+        return 0, words(gettext_noop("the rows teach facts; how well other facts are guessed says nothing about them"))
+    return 3, words(gettext_noop("stops after three evaluations without a better validation loss"))
+
+
 def automatic(method: Method, facts: DataFacts, **chosen: Any) -> Automatic:
     """Fill every field that the operator left open; `chosen` values win and get no reason."""
     values: dict[str, tuple[Any, Words]] = {
@@ -130,6 +149,7 @@ def automatic(method: Method, facts: DataFacts, **chosen: Any) -> Automatic:
         "learning_rate": _learning_rate(method, facts.parameters),
         "batch_size": _batch_size(facts.rows),
         "max_length": _max_length(facts),
+        "patience": _patience(method, facts),
     }
     filled = {name: value for name, (value, _) in values.items()} | chosen
     reasons = {name: why for name, (_, why) in values.items() if name not in chosen}
@@ -171,9 +191,6 @@ class SamplingConfig:
                 raise _out_of_range(name, value, knob.low, knob.high)
         if self.seed is not None and not 0 <= self.seed < 2**31:
             raise _out_of_range("seed", self.seed, 0, 2**31 - 1)
-
-    def with_seed(self, seed: int) -> SamplingConfig:
-        return replace(self, seed=seed)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

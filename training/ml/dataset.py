@@ -6,7 +6,6 @@ hash in any order on any machine. Damage is found on load. Knows nothing of the 
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -14,7 +13,7 @@ import shutil
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,8 @@ import pyarrow as pa
 from training.ml import clean, splits
 from training.ml.clean import Recipe, Tally
 from training.ml.cluster import cluster, normalise, text_of
-from training.ml.errors import BadDataset, DiskFull
+from training.ml.errors import BadDataset, DiskFull, is_disk_full
+from training.ml.files import sha256
 from training.ml.records import SPLITS, Body, Kind, Split, body_hash
 from training.ml.splits import DEFAULT_SHARES, FEWEST_UNITS, Item, Placement, Shares
 from training.ml.texts import gettext_noop
@@ -82,11 +82,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrozenDataset:
-    """A dataset directory that was checked. `report` says what freezing did; it is empty after `load`."""
+    """A dataset directory that was checked. `report` says what freezing did; it is empty after `load`.
+
+    keys: row hash -> key of the row that was given to `freeze`, empty after `load`. The files may be those of an
+    earlier freezing, which had the same rows under other keys.
+    """
 
     directory: Path
     manifest: dict[str, Any]
     report: dict[str, Any] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
 
     @property
     def kind(self) -> Kind:
@@ -140,7 +145,8 @@ def freeze(
         raise bad("no_training_rows")
     manifest = _manifest(rows, kind=kind, recipe=recipe, shares=shares)
     report = tally.to_json() | _notes(placement, cleaned, duplicates)
-    return _publish(rows, manifest, report, root, on_progress)
+    keys = {row.hash: row.key for members in rows.values() for row in members}
+    return replace(_publish(rows, manifest, report, root, on_progress), keys=keys)
 
 
 def _cleaned(candidates: Iterable[Candidate], kind: Kind, recipe: Recipe, tally: Tally) -> list[tuple[Candidate, str]]:
@@ -263,7 +269,7 @@ def _publish(
 
 
 def _disk_error(error: OSError, root: Path) -> Exception:
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    if not is_disk_full(error):
         return error
     free = shutil.disk_usage(root).free
     text = gettext_noop("The disk is full: %(free_bytes)d bytes are left. Nothing was frozen.")
@@ -287,7 +293,7 @@ def _write(path: Path, rows: Sequence[Row]) -> dict[str, Any]:
                 writer.write_batch(_batch(rows[start : start + _BATCH_ROWS]))
         file.flush()
         os.fsync(file.fileno())
-    return {"sha256": _sha256(path), "bytes": path.stat().st_size, "rows": len(rows)}
+    return {"sha256": sha256(path), "bytes": path.stat().st_size, "rows": len(rows)}
 
 
 def _batch(rows: Sequence[Row]) -> pa.RecordBatch:
@@ -310,11 +316,6 @@ def _write_text(path: Path, text: str) -> None:
         os.fsync(file.fileno())
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def load(directory: Path) -> FrozenDataset:
     """The dataset of a directory. Raises BadDataset when it is missing, damaged or of another format."""
     try:
@@ -332,7 +333,7 @@ def load(directory: Path) -> FrozenDataset:
 
 
 def _check(path: Path, written: dict[str, Any]) -> None:
-    if not path.is_file() or _sha256(path) != written.get("sha256"):
+    if not path.is_file() or sha256(path) != written.get("sha256"):
         raise bad("damaged", file=path.name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 from training.ml.texts import Words, fill, words
@@ -75,3 +76,10 @@ class DiskFull(PipelineError):
     """Raised when a write would not fit, or did not; facts: `needed_bytes`, `free_bytes`."""
 
     code = "disk_full"
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Also where a library (safetensors, torch, SQLite) wrapped the system's error and only its text is left."""
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return any(text in str(error) for text in ("No space left", "Disk quota", "disk is full"))

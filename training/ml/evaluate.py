@@ -20,7 +20,7 @@ from training.ml import metrics
 from training.ml.answers import LONGEST_ANSWER, SAMPLES, greedy, last_exchange
 from training.ml.batches import IGNORED, Collator, RowsBuilder, micro_batches
 from training.ml.errors import BadDataset
-from training.ml.records import Dialogue, Document, Event, Message, Metric, Pair, Record, Split
+from training.ml.records import FINAL_SPLITS, Dialogue, Document, Event, Message, Metric, Pair, Record, Split
 from training.ml.render import Renderer
 from training.ml.rows import records
 from training.ml.texts import gettext_noop
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from training.ml.device import Placement
 
-DEFAULT_SPLITS: tuple[Split, ...] = ("test", "phrasing")
 GENERATE_LIMIT = 100
 SECONDS_BETWEEN_EVENTS = 0.5
 
@@ -87,7 +86,7 @@ def evaluate(
     model_dir: Path,
     dataset: Path,
     *,
-    splits: Sequence[Split] = DEFAULT_SPLITS,
+    splits: Sequence[Split] = FINAL_SPLITS,
     on_event: OnEvent = lambda _event: None,
     stopped: Stopped = lambda: False,
     generate_limit: int = GENERATE_LIMIT,

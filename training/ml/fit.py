@@ -1,13 +1,13 @@
 """One training run from a frozen dataset and a base to a model directory: pretrain, sft or dpo.
 
 `fit` works inside its output directory, goes on by itself from the newest complete checkpoint there, and leaves the
-best weights as a Hugging Face directory in `out/model`. Knows paths and callables; knows nothing of Django or rows.
+best weights of a run that was not stopped as a Hugging Face directory in `out/model`. Knows paths and callables;
+knows nothing of Django or rows.
 """
 
 from __future__ import annotations
 
 import logging
-import shutil
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,9 @@ DROPOUT_FIELDS = ("resid_pdrop", "embd_pdrop", "hidden_dropout", "hidden_dropout
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitResult:
-    """stopped: `stopped()` ended the run, a later `fit` with the same `out` goes on. early: patience ended it.
+    """stopped: `stopped()` ended the run and nothing is in `model`, a later `fit` with the same `out` goes on.
+
+    early: patience ended it.
 
     best_loss is the validation loss in nats a token of the weights in `model` (None without validation rows).
     """
@@ -158,7 +160,7 @@ def row_length(config: FitConfig, renderer: Renderer) -> int:
 
 
 def schedule(config: FitConfig, lengths: Any) -> Any:
-    """The order of rows; under torchrun or accelerate each process gets its share."""
+    """The order of rows; of several processes each gets its share."""
     from accelerate import PartialState
 
     from training.ml.batches import Schedule
@@ -238,17 +240,13 @@ def _train(trainer: Supervised) -> None:
 
 
 def _finish(trainer: Supervised, job: Job) -> FitResult:
-    """Bring the best weights back and write `out/model`."""
+    """Bring the best weights back and write `out/model`; after a stop the checkpoints are all that is needed."""
     life = trainer.life
-    model: PreTrainedModel = trainer.model  # type: ignore[attr-defined]
-    best = _restore_best(model, life)
-    dest = life.out / "model"
-    checkpoints.require_space(life.out, life.parameters, bytes_per_parameter=4)
-    with checkpoints.telling_disk_full(life.out, life.parameters):
-        if life.schedule.rank == 0:
-            bundle.save_model(model, job.base, dest, **_facts(life, job, best))
+    best = life.progress.best_step or life.progress.step
+    if not life.was_stopped:
+        best = _write_best(trainer, job)
     return FitResult(
-        model=dest,
+        model=life.out / "model",
         stopped=life.was_stopped,
         early=life.progress.finished and life.progress.step < life.total,
         steps=life.progress.step,
@@ -258,6 +256,18 @@ def _finish(trainer: Supervised, job: Job) -> FitResult:
         tokens=life.progress.tokens,
         seconds=round(life.progress.seconds, 1),
     )
+
+
+def _write_best(trainer: Supervised, job: Job) -> int:
+    """Returns the step that the weights are from."""
+    life = trainer.life
+    model: PreTrainedModel = trainer.model  # type: ignore[attr-defined]
+    best = _restore_best(model, life)
+    checkpoints.require_space(life.out, life.parameters, bytes_per_parameter=4)
+    with checkpoints.telling_disk_full(life.out, life.parameters):
+        if life.schedule.rank == 0:
+            bundle.save_model(model, job.base, life.out / "model", **_facts(life, job, best))
+    return best
 
 
 def _restore_best(model: PreTrainedModel, life: Life) -> int:
@@ -292,9 +302,3 @@ def _facts(life: Life, job: Job, best: int) -> dict[str, Any]:
 
 def _validation_metric(life: Life) -> dict[str, Any]:
     return {"name": "loss", "split": "validation", "value": life.progress.best_loss, "n": len(life.validation)}
-
-
-def clear_checkpoints(out: Path) -> None:
-    """Remove what only a resume needs, once the model is registered."""
-    for step in checkpoints.complete_steps(out):
-        shutil.rmtree(checkpoints.path_of(out, step), ignore_errors=True)

@@ -218,11 +218,12 @@ class Supervised:
             return
         if not math.isfinite(loss):
             raise _diverged(progress.step, loss)
-        if progress.best_loss is None or loss < progress.best_loss:
+        # Without patience the last weights are wanted, whatever the validation rows say.
+        if progress.best_loss is None or loss < progress.best_loss or not life.config.patience:
             progress.best_loss, progress.best_step, progress.worse = loss, progress.step, 0
             return
         progress.worse += 1
-        if life.config.patience and progress.worse >= life.config.patience:
+        if progress.worse >= life.config.patience:
             progress.finished = True
             life.note(
                 "early_stop",

@@ -28,20 +28,6 @@ SIGNATURES = {
 }
 
 
-def token_accuracy(completions: Sequence[Sequence[int]], predicted: Sequence[Sequence[int]]) -> float:
-    """Share of predicted ids that are right, over all rows together."""
-    right = sum(
-        a == b for row, guess in zip(completions, predicted, strict=True) for a, b in zip(row, guess, strict=True)
-    )
-    return right / max(sum(map(len, completions)), 1)
-
-
-def sequence_accuracy(completions: Sequence[Sequence[int]], predicted: Sequence[Sequence[int]]) -> float:
-    """Share of rows whose predicted ids are all right."""
-    rows = zip(completions, predicted, strict=True)
-    return sum(list(row) == list(guess) for row, guess in rows) / max(len(completions), 1)
-
-
 def exact(answer: str, reference: str) -> bool:
     return answer.strip() == reference.strip()
 

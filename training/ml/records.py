@@ -13,6 +13,8 @@ Split = Literal["train", "validation", "test", "phrasing"]
 Body = dict[str, Any]
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test", "phrasing")
+# What a finished model is measured on: unseen facts, and unseen phrasings of facts that were trained.
+FINAL_SPLITS: tuple[Split, ...] = ("test", "phrasing")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,9 +11,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from training.ml.batches import RowsBuilder, TokenRows
-from training.ml.config import Method
+from training.ml.config import METHODS_FOR, Method
 from training.ml.errors import BadConfig, BadDataset
-from training.ml.records import Dialogue, Document, Kind, Message, Record, Split, record_from_body
+from training.ml.records import Dialogue, Document, Message, Record, Split, record_from_body
 from training.ml.render import Rendered, Renderer
 from training.ml.texts import gettext_noop, words
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from training.ml.dataset import FrozenDataset
 
 CHUNK_ROWS = 1000
-# What each method can learn from.
-KINDS: dict[Method, tuple[Kind, ...]] = {"pretrain": ("document", "dialogue"), "sft": ("dialogue",), "dpo": ("pair",)}
 
 
 @dataclass(slots=True)
@@ -49,11 +47,11 @@ class _Tally:
 
 def check_kind(method: Method, kind: str) -> None:
     """Raises BadConfig when a method cannot learn from rows of this kind."""
-    if kind not in KINDS[method]:
+    if method not in METHODS_FOR.get(kind, ()):
         raise BadConfig(
             gettext_noop("The method %(method)s needs rows of the kind %(needed)s, this dataset has %(kind)s rows."),
             method=method,
-            needed="/".join(KINDS[method]),
+            needed="/".join(known for known, methods in METHODS_FOR.items() if method in methods),
             kind=kind,
             field="method",
         )

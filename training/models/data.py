@@ -58,6 +58,8 @@ class Corpus(models.Model):
             models.CheckConstraint(
                 condition=~Q(status="reading") | ~Q(claim_token=""), name="corpus_reading_has_claim"
             ),
+            # Two uploads of one file at once: the second one loses.
+            models.UniqueConstraint(fields=("sha256",), condition=~Q(sha256=""), name="one_corpus_per_file"),
         )
 
     def __str__(self) -> str:

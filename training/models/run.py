@@ -15,7 +15,7 @@ class TrainingRun(models.Model):
                 ^         |  '-> PAUSED -> QUEUED
                 |         |-> FAILED      an exception, a diverged loss, a full disk, too many lost trainers
                 '---------'               trainer killed by a signal or worker lost: attempt + 1, resumes
-    any unfinished -> CANCELLED           the best checkpoint stays
+    any unfinished -> CANCELLED           like every end it takes the run's directory along
     """
 
     class Status(models.TextChoices):
@@ -60,7 +60,7 @@ class TrainingRun(models.Model):
     dataset = models.ForeignKey("training.DatasetVersion", models.PROTECT, verbose_name=_("dataset version"))
     status = models.CharField(_("status"), max_length=10, choices=Status, default=Status.DRAFT)
     priority = models.SmallIntegerField(_("priority"), default=0, help_text=_("Higher goes first."))
-    device = models.CharField(_("device"), max_length=20, default="auto")
+    device = models.CharField(_("device"), max_length=80, default="auto")
     config = models.JSONField(_("settings"), default=dict)
     reasons = models.JSONField(_("why these automatic values"), default=dict)
 

@@ -9,7 +9,7 @@ import { spoken } from "./status.js";
 import { skeleton, Thread, welcome } from "./thread.js";
 import { announce, toast } from "./toast.js";
 import { Tree } from "./tree.js";
-import { uuid } from "./text.js";
+import { count, uuid } from "./text.js";
 
 const REFETCH_TRIES = 5;
 const REFETCH_WAIT_MS = 1_000;
@@ -160,10 +160,12 @@ export class Chat {
   }
 
   stop() {
-    const message = [...this.#here.tree].find(isLive);
+    const { tree } = this.#here;
+    const message = tree.path().findLast(isLive) ?? [...tree].find(isLive);
     if (!message) return;
     const { id } = message.generation;
-    const seen = this.#thread.view(message.id)?.seen ?? 0;
+    // On another branch it is not drawn: then what came counts as seen.
+    const seen = this.#thread.view(message.id)?.seen ?? this.#answers.get(id)?.seq ?? count(message.text);
     this.#answers.stop(id, seen);
     this.#parts.line.send("stop", { generation: id, seen_chars: seen }).catch(() => this.#answers.thaw(id));
   }

@@ -33,16 +33,22 @@ export class Feedback {
       const ack = isBack
         ? await this.#line.send("withdraw", { message: id })
         : await this.#line.send("rate", { message: id, value });
-      if (message.rating) message.rating.isPending = false;
-      this.#host.redraw();
+      this.#settle(id, message.rating);
       if (isBack) toast(gettext("Your rating was taken back"));
       else await this.#consent(ack.consent);
     } catch (refusal) {
-      message.rating = before;
       this.#host.view(id)?.showPanel(null);
-      this.#host.redraw();
+      this.#settle(id, before);
       toast(refusal.message, { bad: true });
     }
+  }
+
+  // The conversation may have been read again since the click, so the message is looked up anew.
+  #settle(id, rating) {
+    const message = this.#host.message(id);
+    if (!message) return;
+    message.rating = rating && { ...rating, isPending: false };
+    this.#host.redraw();
   }
 
   // Straight to the editor, without a thumb.
@@ -169,7 +175,7 @@ export class Feedback {
     try {
       if (value && (reasons.length || words)) {
         await this.#line.send("rate", { message: message.id, value, reasons, comment: words });
-        this.#host.message(message.id).rating = { value, reasons, comment: words };
+        this.#settle(message.id, { value, reasons, comment: words });
       }
       if (text !== null) await this.#rewritten(message.id, text);
     } catch (refusal) {

@@ -6,11 +6,11 @@ import { Question } from "./question.js";
 
 const FIRST_SHOWN = 50;
 
-// How many of the oldest messages the newest answer on the branch could not see.
-export function droppedOn(path) {
-  const generation = path.findLast((message) => message.generation)?.generation;
-  const dropped = generation?.dropped ?? 0;
-  return Array.isArray(dropped) ? dropped.length : dropped;
+// Where the newest answer on the branch began to see, or -1. Empty messages are no turns, so they do not count.
+export function firstSeenOn(path) {
+  const { dropped = 0 } = path.findLast((message) => message.generation)?.generation ?? {};
+  let unseen = dropped;
+  return dropped ? path.findIndex((message) => message.text.trim() && unseen-- === 0) : -1;
 }
 
 export class Thread {
@@ -50,10 +50,10 @@ export class Thread {
   draw(tree) {
     const path = tree.path();
     const first = Math.max(0, path.length - this.#shown);
-    const dropped = droppedOn(path);
+    const seenFrom = firstSeenOn(path);
     const wanted = first > 0 ? [this.#earlier] : [];
     path.slice(first).forEach((message, index) => {
-      if (dropped && first + index === dropped) wanted.push(this.#unseen);
+      if (first + index === seenFrom) wanted.push(this.#unseen);
       wanted.push(this.#draw(message, tree));
     });
     this.#place(wanted);

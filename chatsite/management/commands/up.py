@@ -60,6 +60,8 @@ class Command(BaseCommand):
             raise preflight.NotReady("--no-engine needs the engine's address: --engine-url or CHATSITE_ENGINE_URL.")
         preflight.make_data_dir(environment.data_dir)
         with preflight.lock_data_dir(environment.data_dir):
+            # Of a site that was killed: its engine is gone.
+            environment.engine_file.unlink(missing_ok=True)
             preflight.check_port(environment.host, environment.port)
             settings.SECRET_KEY = preflight.ensure_secret_key(environment)
             if own_engine:
@@ -68,7 +70,7 @@ class Command(BaseCommand):
                 environment.engine_url or "",
                 reveal(environment.engine_secret),
             )
-            prepare_data()
+            prepare_data(sweep=not options["no_worker"])
             console = Console(environment.data_dir / "logs", verbose=options["verbose"])
             programs = choose_programs(environment, own_engine=own_engine, worker=not options["no_worker"])
             with engine_announced(environment):
@@ -83,10 +85,15 @@ def with_own_engine(environment: Environment) -> Environment:
     return environment.model_copy(update={"engine_url": url, "engine_secret": SecretStr(secret)})
 
 
-def prepare_data() -> None:
-    """The tables and the starter model, in this process, before any child needs them."""
-    from training import registry
+def prepare_data(*, sweep: bool) -> None:
+    """The tables and the starter model, in this process, before any child needs them.
 
+    sweep: remove what a killed site left half made; a worker that runs elsewhere may be at work on just that.
+    """
+    from training import registry, storage
+
+    if sweep:
+        storage.sweep()
     try:
         call_command("migrate", interactive=False, verbosity=0)
         call_command("createcachetable", verbosity=0)

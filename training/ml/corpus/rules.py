@@ -72,7 +72,7 @@ ROW_RULES: dict[str, str] = {
     "empty_text": gettext_noop("“%(key)s” is empty. Fill it in or delete the row."),
     "not_messages": gettext_noop("“%(key)s” must be a list of messages with role and content."),
     "unknown_role": gettext_noop("Message %(number)d has the role %(found)s. Allowed are system, user and assistant."),
-    "bad_weight": gettext_noop("Message %(number)d has the weight %(found)s, it must be a number from 0 to 1."),
+    "bad_weight": gettext_noop("Message %(number)d has the weight %(found)s, it must be 0 (only read) or 1 (learnt)."),
     "no_answer": gettext_noop("No message has the role assistant, so there is nothing to learn. Add the answer."),
     "late_system": gettext_noop("Message %(number)d is a system message. It may only be the first."),
     "bad_margin": gettext_noop("“margin” is %(found)s, it must be a number."),
