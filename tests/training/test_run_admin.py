@@ -85,7 +85,7 @@ def test_automatic_values_come_with_their_reasons(operator):
     plan = operator.get(reverse("admin:training_trainingrun_plan"), query).json()
 
     assert plan["values"]["max_length"] <= 64
-    assert set(plan["reasons"]) == {"epochs", "learning_rate", "batch_size", "max_length"}
+    assert set(plan["reasons"]) == {"epochs", "learning_rate", "batch_size", "max_length", "patience"}
 
 
 def test_no_choice_yet_is_no_error(operator):

@@ -29,7 +29,8 @@ SETTINGS: dict[str, tuple[Promise, Promise]] = {
     "patience": (
         _("Patience"),
         _(
-            "Evaluations without improvement before it stops and goes back to the best; 0 = neither, the last weights are kept."
+            "Evaluations without improvement before it stops and goes back to the best; "
+            "0 = neither, the last weights are kept."
         ),
     ),
     "seed": (_("Seed"), _("The same seed and data give the same model.")),
