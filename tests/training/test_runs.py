@@ -149,7 +149,7 @@ def test_a_pause_that_was_asked_outlives_the_trainer():
 @pytest.mark.parametrize("status", [Status.QUEUED, Status.PAUSED])
 def test_a_cancelled_run_leaves_no_checkpoints(status, django_capture_on_commit_callbacks):
     run = a_run(status=status)
-    (storage.run_dir(run.pk) / "checkpoint-5").mkdir(parents=True)
+    (storage.run_dir(run.pk) / "checkpoint-5").mkdir(parents=True, exist_ok=True)
 
     with django_capture_on_commit_callbacks(execute=True):
         runs.request_cancel(run)
@@ -160,7 +160,7 @@ def test_a_cancelled_run_leaves_no_checkpoints(status, django_capture_on_commit_
 @pytest.mark.django_db
 def test_a_failed_run_leaves_no_checkpoints(django_capture_on_commit_callbacks):
     run = claimed()
-    storage.run_dir(run.pk).mkdir(parents=True)
+    storage.run_dir(run.pk).mkdir(parents=True, exist_ok=True)
 
     with django_capture_on_commit_callbacks(execute=True):
         runs.fail(run, run.claim_token, words("No."))
