@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -173,9 +174,9 @@ class Supervised:
         count = torch.tensor([targets], device=self.life.placement.device)
         return float(self.accelerator.gather(count).sum()) / ranks  # type: ignore[attr-defined]
 
+    @abstractmethod
     def micro_loss(self, model: nn.Module, micro: dict[str, Tensor], tally: Tally, *, count: bool) -> Tensor:
         """Summed loss of one micro-batch; adds what it counts to `tally`, accuracies only when `count`."""
-        raise NotImplementedError
 
     # --- evaluation ---
 
