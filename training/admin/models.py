@@ -149,7 +149,8 @@ def _switch(request: HttpRequest, pk: int, verb: Callable[[User], Activation]) -
     try:
         activation = verb(user_of(request))
     except REFUSALS as error:
-        messages.error(request, f"{gettext('Nothing was changed.')} {wording.error_text(error)}")
+        unchanged = gettext("Nothing was changed.")
+        messages.error(request, f"{unchanged} {wording.error_text(error)}")
         return _to_page(pk)
     messages.success(request, gettext("%(name)s answers from now on.") % {"name": activation.model.name})
     return _to_page(activation.model_id)

@@ -158,7 +158,8 @@ def _queued(request: HttpRequest, run: TrainingRun) -> TrainingRun:
     if runs.queue_run(run):
         ahead = runs.queue_position(run) or 0
         text = ngettext("%(count)d run goes first.", "%(count)d runs go first.", ahead) % {"count": ahead}
-        messages.success(request, f"{gettext('The run is in the queue.')} {text if ahead else ''}".strip())
+        queued = gettext("The run is in the queue.")
+        messages.success(request, f"{queued} {text}" if ahead else queued)
         tasks.ring_runs()
     return run
 
