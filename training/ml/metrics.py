@@ -87,6 +87,6 @@ def bleu(split: str, answers: Sequence[str], references: Sequence[str]) -> Metri
     scorer = BLEU(tokenize="zh")
     draws = DRAWS if len(answers) > 1 else 1
     found = scorer.corpus_score(list(answers), [list(references)], n_bootstrap=draws)
-    low, high = (found._mean - found._ci, found._mean + found._ci) if draws > 1 else (None, None)
+    low, high = (max(0.0, found._mean - found._ci), found._mean + found._ci) if draws > 1 else (None, None)
     signature = str(scorer.get_signature())
     return Metric(name="bleu", split=split, value=found.score, n=len(answers), low=low, high=high, signature=signature)
