@@ -28,8 +28,11 @@ from chat.models import Flag, Generation, Message, Rating, Rewrite
 from training import api_keys
 from training.models import ApiKey, Example
 
+# Every state: unfold shows the bare value of one that is missing here.
 BADGES = {
     Generation.Status.COMPLETED: "success",
+    Generation.Status.LENGTH: "warning",
+    Generation.Status.STOPPED: "default",
     Generation.Status.FAILED: "danger",
     Generation.Status.INTERRUPTED: "warning",
     Generation.Status.RUNNING: "info",
@@ -108,7 +111,8 @@ class RatingAdmin(ReadOnlyAdmin):
     search_fields = ("message__text", "message__parent__text", "comment")
     list_select_related = ("rater", "message__parent", "message__generation")
     fields = (
-        "thumb", "question", "answer", "because", "comment", "rater", "locale", "created_at", "state", "training_rows",
+        "thumb_alone", "question", "answer", "because", "comment", "rater", "locale", "created_at", "state",
+        "training_rows",
     )  # fmt: skip
     readonly_fields = fields
 
@@ -123,6 +127,11 @@ class RatingAdmin(ReadOnlyAdmin):
     @display(description=_("thumb"), label={"up": "success", "down": "danger"})
     def thumb(self, rating: Rating) -> tuple[str, str]:
         return ("up", "👍") if rating.value > 0 else ("down", "👎")
+
+    # A pair of value and label is understood by lists only.
+    @display(description=_("thumb"))
+    def thumb_alone(self, rating: Rating) -> str:
+        return "👍" if rating.value > 0 else "👎"
 
     @display(description=_("question"))
     def question(self, rating: Rating) -> str:
@@ -228,7 +237,7 @@ class GenerationAdmin(ReadOnlyAdmin):
     list_filter = ("status", "model")
     search_fields = ("message__text", "message__parent__text", "id")
     fieldsets = (
-        (None, {"fields": ("state", "model", "person", "created_at", "started_at", "first_token_at", "finished_at")}),
+        (None, {"fields": ("status", "model", "person", "created_at", "started_at", "first_token_at", "finished_at")}),
         (_("What the model saw"), {"fields": ("turns", "dropped", "tokens")}),
         (_("What it said"), {"fields": ("answer_whole", "finish_reason", "seen_chars_at_stop", "error_code", "error")}),
         (_("How it was drawn"), {"fields": ("params_requested", "params_resolved", "seed", "library_versions")}),

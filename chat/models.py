@@ -118,23 +118,25 @@ class Generation(models.Model):
     prompt_sha256 = models.CharField(max_length=64, db_index=True)
     prompt_messages = models.JSONField(default=list, help_text=_("The turns that the prompt was rendered from."))
     dropped_messages = models.JSONField(default=list, help_text=_("Ids of older turns that did not fit."))
-    params_requested = models.JSONField(default=dict)
-    params_resolved = models.JSONField(default=dict)
-    seed = models.BigIntegerField()
-    continues = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="+")
+    params_requested = models.JSONField(_("settings asked for"), default=dict)
+    params_resolved = models.JSONField(_("settings used"), default=dict)
+    seed = models.BigIntegerField(_("seed"))
+    continues = models.ForeignKey(
+        "self", models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("goes on from")
+    )
 
     response_ids = models.JSONField(default=list)
     response_logprobs = models.JSONField(default=list)
-    seen_chars_at_stop = models.PositiveIntegerField(null=True, blank=True)
-    finish_reason = models.CharField(max_length=20, blank=True)
-    error = models.TextField(blank=True)
-    error_code = models.CharField(max_length=40, blank=True)
+    seen_chars_at_stop = models.PositiveIntegerField(_("characters seen at the stop"), null=True, blank=True)
+    finish_reason = models.CharField(_("how it ended"), max_length=20, blank=True)
+    error = models.TextField(_("error"), blank=True)
+    error_code = models.CharField(_("kind of error"), max_length=40, blank=True)
     device = models.CharField(max_length=40, blank=True)
-    library_versions = models.JSONField(default=dict)
-    created_at = models.DateTimeField(auto_now_add=True)
-    started_at = models.DateTimeField(null=True, blank=True)
-    first_token_at = models.DateTimeField(null=True, blank=True)
-    finished_at = models.DateTimeField(null=True, blank=True)
+    library_versions = models.JSONField(_("versions of the libraries"), default=dict)
+    created_at = models.DateTimeField(_("when"), auto_now_add=True)
+    started_at = models.DateTimeField(_("begun"), null=True, blank=True)
+    first_token_at = models.DateTimeField(_("first token"), null=True, blank=True)
+    finished_at = models.DateTimeField(_("ended"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("answer")
@@ -177,11 +179,13 @@ class Rating(models.Model):
     """One thumb of one person. A change is a new row; the current one is neither superseded nor withdrawn."""
 
     message = models.ForeignKey(Message, models.CASCADE, related_name="ratings")
-    rater = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="ratings")
+    rater = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="ratings", verbose_name=_("rated by")
+    )
     value = models.SmallIntegerField(_("thumb"))
     reasons = models.JSONField(_("reasons"), default=list)
     comment = models.TextField(_("comment"), blank=True)
-    locale = models.CharField(max_length=12, blank=True)
+    locale = models.CharField(_("language"), max_length=12, blank=True)
     created_at = models.DateTimeField(_("when"), auto_now_add=True)
     superseded_at = models.DateTimeField(null=True, blank=True)
     withdrawn_at = models.DateTimeField(null=True, blank=True)
@@ -236,7 +240,9 @@ class Rewrite(models.Model):
 
     target = models.ForeignKey(Message, models.CASCADE, related_name="rewrites")
     new_message = models.OneToOneField(Message, models.CASCADE, related_name="rewrite_of")
-    author = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="rewrites")
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="rewrites", verbose_name=_("written by")
+    )
     created_at = models.DateTimeField(_("when"), auto_now_add=True)
     superseded_at = models.DateTimeField(null=True, blank=True)
 
@@ -266,7 +272,7 @@ class Flag(models.Model):
         ILLEGAL = "illegal", _("Illegal")
 
     message = models.ForeignKey(Message, models.CASCADE, related_name="flags")
-    rater = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    rater = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("reported by"))
     kind = models.CharField(_("kind"), max_length=10, choices=Kind)
     text = models.TextField(_("comment"), blank=True)
     resolved_at = models.DateTimeField(_("resolved"), null=True, blank=True)

@@ -11,7 +11,7 @@ from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as PlainGroupAdmin
 from django.contrib.auth.admin import UserAdmin as PlainUserAdmin
 from django.contrib.auth.models import Group, User
-from django.forms import ModelForm
+from django.forms import ModelForm, ModelMultipleChoiceField
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
@@ -19,6 +19,13 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from chatsite import roles
+
+ROLE_NAMES = {
+    "end user": _("end user"),
+    "curator": _("curator"),
+    "operator": _("operator"),
+    "administrator": _("administrator"),
+}
 
 # Everybody looks after these on the own account page; the admin has no work for them.
 for model in (EmailAddress, Authenticator, UserSession):
@@ -47,7 +54,10 @@ class UserAdmin(PlainUserAdmin, ModelAdmin):  # type: ignore[type-arg]
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "groups":
             kwargs["widget"] = UnfoldAdminCheckboxSelectMultipleWidget
-        return super().formfield_for_manytomany(db_field, request, **kwargs)
+        field = super().formfield_for_manytomany(db_field, request, **kwargs)
+        if db_field.name == "groups" and isinstance(field, ModelMultipleChoiceField):
+            field.label_from_instance = lambda obj: str(ROLE_NAMES.get(obj.name, obj.name))  # type: ignore[method-assign]
+        return field
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
         fields = super().get_readonly_fields(request, obj)

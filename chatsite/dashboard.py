@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django.urls import reverse, reverse_lazy
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from chat.models import Rating, Rewrite
 from training import registry
@@ -36,12 +36,17 @@ def _link(page: str, query: str = "") -> str:
     return reverse(f"admin:{page}") + (f"?{query}" if query else "")
 
 
+def _counted(text: str, count: int) -> str:
+    return text % {"count": count}
+
+
 def _collect() -> Step:
+    corpora = Corpus.objects.count()
     return Step(
         title=_("Collect"),
         icon="upload_file",
         link=_link("training_corpus_changelist"),
-        figure=_("%(count)d corpora") % {"count": Corpus.objects.count()},
+        figure=_counted(ngettext("%(count)d corpus", "%(count)d corpora", corpora), corpora),
     )
 
 
@@ -52,7 +57,7 @@ def _curate() -> Step:
         title=_("Curate"),
         icon="fact_check",
         link=_link("training_example_changelist", "status__exact=draft" if drafts else ""),
-        figure=_("%(count)d approved examples") % {"count": approved},
+        figure=_counted(ngettext("%(count)d approved example", "%(count)d approved examples", approved), approved),
         waiting=_("%(count)d to review") % {"count": drafts} if drafts else "",
     )
 
@@ -63,7 +68,7 @@ def _freeze() -> Step:
         title=_("Freeze"),
         icon="ac_unit",
         link=_link("training_datasetversion_changelist"),
-        figure=_("%(count)d frozen versions") % {"count": frozen},
+        figure=_counted(ngettext("%(count)d frozen version", "%(count)d frozen versions", frozen), frozen),
     )
 
 
@@ -74,7 +79,7 @@ def _train() -> Step:
         title=_("Train"),
         icon="model_training",
         link=_link("training_trainingrun_changelist"),
-        figure=_("%(count)d finished runs") % {"count": done},
+        figure=_counted(ngettext("%(count)d finished run", "%(count)d finished runs", done), done),
         waiting=_("%(count)d under way") % {"count": unfinished} if unfinished else "",
     )
 

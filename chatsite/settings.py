@@ -248,4 +248,5 @@ UNFOLD = {
     "DASHBOARD_CALLBACK": "chatsite.dashboard.add_loop",
     "SIDEBAR": {"navigation": "chatsite.dashboard.navigation"},
     "COLORS": {"primary": TEAL},
+    "STYLES": [lambda _request: f"{STATIC_URL}training/admin.css"],
 }

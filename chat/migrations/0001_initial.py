@@ -147,21 +147,24 @@ class Migration(migrations.Migration):
                     models.JSONField(default=list, help_text="The turns that the prompt was rendered from."),
                 ),
                 ("dropped_messages", models.JSONField(default=list, help_text="Ids of older turns that did not fit.")),
-                ("params_requested", models.JSONField(default=dict)),
-                ("params_resolved", models.JSONField(default=dict)),
-                ("seed", models.BigIntegerField()),
+                ("params_requested", models.JSONField(default=dict, verbose_name="settings asked for")),
+                ("params_resolved", models.JSONField(default=dict, verbose_name="settings used")),
+                ("seed", models.BigIntegerField(verbose_name="seed")),
                 ("response_ids", models.JSONField(default=list)),
                 ("response_logprobs", models.JSONField(default=list)),
-                ("seen_chars_at_stop", models.PositiveIntegerField(blank=True, null=True)),
-                ("finish_reason", models.CharField(blank=True, max_length=20)),
-                ("error", models.TextField(blank=True)),
-                ("error_code", models.CharField(blank=True, max_length=40)),
+                (
+                    "seen_chars_at_stop",
+                    models.PositiveIntegerField(blank=True, null=True, verbose_name="characters seen at the stop"),
+                ),
+                ("finish_reason", models.CharField(blank=True, max_length=20, verbose_name="how it ended")),
+                ("error", models.TextField(blank=True, verbose_name="error")),
+                ("error_code", models.CharField(blank=True, max_length=40, verbose_name="kind of error")),
                 ("device", models.CharField(blank=True, max_length=40)),
-                ("library_versions", models.JSONField(default=dict)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                ("started_at", models.DateTimeField(blank=True, null=True)),
-                ("first_token_at", models.DateTimeField(blank=True, null=True)),
-                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("library_versions", models.JSONField(default=dict, verbose_name="versions of the libraries")),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="when")),
+                ("started_at", models.DateTimeField(blank=True, null=True, verbose_name="begun")),
+                ("first_token_at", models.DateTimeField(blank=True, null=True, verbose_name="first token")),
+                ("finished_at", models.DateTimeField(blank=True, null=True, verbose_name="ended")),
                 (
                     "continues",
                     models.ForeignKey(
@@ -170,6 +173,7 @@ class Migration(migrations.Migration):
                         on_delete=django.db.models.deletion.SET_NULL,
                         related_name="+",
                         to="chat.generation",
+                        verbose_name="goes on from",
                     ),
                 ),
                 (
@@ -214,7 +218,10 @@ class Migration(migrations.Migration):
                 (
                     "rater",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to=settings.AUTH_USER_MODEL
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="reported by",
                     ),
                 ),
                 (
@@ -311,7 +318,7 @@ class Migration(migrations.Migration):
                 ("value", models.SmallIntegerField(verbose_name="thumb")),
                 ("reasons", models.JSONField(default=list, verbose_name="reasons")),
                 ("comment", models.TextField(blank=True, verbose_name="comment")),
-                ("locale", models.CharField(blank=True, max_length=12)),
+                ("locale", models.CharField(blank=True, max_length=12, verbose_name="language")),
                 ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="when")),
                 ("superseded_at", models.DateTimeField(blank=True, null=True)),
                 ("withdrawn_at", models.DateTimeField(blank=True, null=True)),
@@ -324,7 +331,10 @@ class Migration(migrations.Migration):
                 (
                     "rater",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="ratings", to=settings.AUTH_USER_MODEL
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="ratings",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="rated by",
                     ),
                 ),
             ],
@@ -346,6 +356,7 @@ class Migration(migrations.Migration):
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="rewrites",
                         to=settings.AUTH_USER_MODEL,
+                        verbose_name="written by",
                     ),
                 ),
                 (

@@ -1,13 +1,16 @@
-"""A real browser and a real site: uvicorn on a data directory of its own, with the scripted engine behind it."""
+"""A real browser and two real sites: one with the scripted engine behind it, one as `manage.py up` starts it."""
 
 from __future__ import annotations
 
 import os
+import re
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,6 +75,48 @@ def running_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             web.wait(15)
 
 
+@dataclass(frozen=True)
+class WholeSite:
+    """What `manage.py up` started, and the link it printed for the first administrator."""
+
+    url: str
+    setup_link: str
+
+
+@pytest.fixture(scope="module")
+def whole_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholeSite]:
+    """The site as its owner starts it: real engine, real worker, and the starter model answers."""
+    directory = tmp_path_factory.mktemp("whole-site")
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        port = reserved.getsockname()[1]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("CHATSITE_", "DJANGO_"))}
+    output = directory / "output"
+    with output.open("w") as lines:
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", "up", "--port", str(port)],
+            cwd=ROOT,
+            env=environment | {"CHATSITE_DATA_DIR": str(directory / "data"), "PYTHONUNBUFFERED": "1"},
+            stdout=lines,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield WholeSite(url=f"http://127.0.0.1:{port}", setup_link=_setup_link(output, process))
+    finally:
+        process.send_signal(signal.SIGINT)
+        code = process.wait(60)
+        print(output.read_text())
+    assert code == 0
+
+
+def _setup_link(output: Path, process: subprocess.Popen[bytes]) -> str:
+    until = time.monotonic() + START_SECONDS
+    while "Ctrl-C stops everything." not in output.read_text():
+        assert process.poll() is None and time.monotonic() < until, output.read_text()
+        time.sleep(0.1)
+    [link] = re.findall(r"http://\S+/setup/\S+", output.read_text())
+    return str(link)
+
+
 def _wait_for(address: str) -> None:
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until:
@@ -98,6 +143,20 @@ def browser() -> Iterator[Browser]:
         opened = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         yield opened
         opened.close()
+
+
+@contextmanager
+def strict_page(browser: Browser, **options: Any) -> Iterator[Page]:
+    """A page in a profile of its own; whatever its console calls an error fails the test."""
+    problems: list[str] = []
+    context = browser.new_context(**({"locale": "en-US"} | options))
+    context.on("weberror", lambda error: problems.append(str(error.error)))
+    context.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
+    try:
+        yield context.new_page()
+    finally:
+        context.close()
+    assert not problems
 
 
 @pytest.fixture

@@ -53,11 +53,11 @@ class ModelVersionAdmin(DataAdmin):
     search_fields = ("name", "uid")
     list_select_related = ("parent", "dataset")
 
-    @display(description=_("state"), label={"active": "success", "retired": "warning"})
+    @display(description=_("state"), label={"active": "success", "retired": "warning", "ready": "default"})
     def state(self, model: ModelVersion) -> tuple[str, str]:
         if model.is_active:
-            return "active", gettext("answers")
-        return ("retired", gettext("retired")) if model.retired_at else ("", gettext("ready"))
+            return "active", gettext("answers now")
+        return ("retired", gettext("retired")) if model.retired_at else ("ready", gettext("ready"))
 
     @display(description=_("size"), ordering="parameters")
     def size(self, model: ModelVersion) -> str:

@@ -22,13 +22,16 @@ from training.ml.errors import PipelineError
 from training.models import DatasetVersion, ModelVersion, TrainingRun
 
 Status = TrainingRun.Status
+# Every state: unfold shows the bare value of one that is missing here.
 BADGES = {
+    Status.DRAFT: "default",
     Status.QUEUED: "info",
     Status.RUNNING: "primary",
     Status.EVALUATING: "primary",
     Status.PAUSED: "warning",
     Status.SUCCEEDED: "success",
     Status.FAILED: "danger",
+    Status.CANCELLED: "default",
 }
 
 

@@ -114,15 +114,28 @@ function showSamples(samples) {
   while (at("samples").childElementCount > 12) at("samples").lastElementChild.remove();
 }
 
+// Unseen facts and unseen phrasings of trained facts stay apart: each group of rows has its name above it.
+function groupRow(name) {
+  const cell = element("th", "", name);
+  const row = element("tr", "cs-group");
+  cell.colSpan = 5;
+  cell.scope = "rowgroup";
+  row.append(cell);
+  return row;
+}
+
 function showFigures(figures) {
   at("figures-box").hidden = !figures.length;
-  at("figures").replaceChildren(...figures.map((figure) => {
+  let split = null;
+  at("figures").replaceChildren(...figures.flatMap((figure) => {
     const row = element("tr");
     const interval = figure.low === null ? "" : `${fixed(figure.low, 3)} – ${fixed(figure.high, 3)}`;
-    for (const cell of [figure.split, figure.metric, fixed(figure.value, 4), interval, fixed(figure.base, 4), text(figure.n)]) {
+    for (const cell of [figure.metric, fixed(figure.value, 4), interval, fixed(figure.base, 4), text(figure.n)]) {
       row.append(element("td", "", cell));
     }
-    return row;
+    if (figure.split === split) return [row];
+    split = figure.split;
+    return [groupRow(split), row];
   }));
 }
 
