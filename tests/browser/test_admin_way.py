@@ -25,6 +25,7 @@ BIRDS = re.findall("..", "白鹭大雁喜鹊麻雀燕子杜鹃黄鹂鹦鹉海鸥
 NESTS = ("{}的巢在几号山谷", "冬天去什么地方能看见{}", "哪一天适合观察{}，听说要早起")
 CUT_OFF = '{"prompt": "断掉的一行'
 NO_TEXT = '{"prompt": "答案不是文字", "completion": 7}'
+TRAINING_LINE, VALIDATION_LINE = (59, 130, 246), (249, 115, 22)
 METRICS = {"Perplexity ↓", "Bits per byte ↓", "Token accuracy ↑", "Sequence accuracy ↑", "BLEU ↑"}
 
 
@@ -67,13 +68,9 @@ def boss(administrator: Any, browser: Browser) -> Iterator[Page]:
 @pytest.fixture(scope="module")
 def version(administrator: Any, browser: Browser, whole_site: WholeSite, tmp_path_factory: Any) -> str:
     """The address of a frozen version to train on."""
+    file = tmp_path_factory.mktemp("files") / "fruit.jsonl"
     with strict_page(browser, storage_state=administrator) as page:
-        upload(
-            page,
-            whole_site,
-            tmp_path_factory.mktemp("files") / "fruit.jsonl",
-            rows(FRUITS, SHELVES, "{}放在{}号货架。"),
-        )
+        upload(page, whole_site, file, rows(FRUITS, SHELVES, "{}放在{}号货架。"))
         page.click("text=Approve all 60 drafts")
         return freeze(page, "Fruit")
 
@@ -124,15 +121,15 @@ def steps_done(page: Page) -> Locator:
     return page.locator('[data-show="steps"]', has_text=re.compile(r"[1-9]\d* / \d+"))
 
 
-def has_ink(page: Page, colour: tuple[int, int, int]) -> bool:
-    """Is a line of this colour drawn on the curve?"""
+def wait_for_ink(page: Page, colour: tuple[int, int, int]) -> None:
+    """Until something of this colour is drawn on the curve."""
     script = """(colour) => {
         const canvas = document.querySelector("#curve canvas");
         const seen = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
         for (let at = 0; at < seen.length; at += 4) if (colour.every((part, i) => seen[at + i] === part)) return true;
         return false;
     }"""
-    return bool(page.evaluate(script, list(colour)))
+    page.wait_for_function(script, arg=list(colour))
 
 
 def open_chat(page: Page, site: WholeSite) -> None:
@@ -140,15 +137,19 @@ def open_chat(page: Page, site: WholeSite) -> None:
     expect(page.locator("body")).to_have_attribute("data-ready", "1")
 
 
-def ask(page: Page, text: str = "苹果放在哪里") -> str:
-    """Asks, waits for the whole answer, and says who gave it."""
-    before = page.locator(".answer").count()
+def ask(page: Page, text: str = "苹果放在哪里") -> Locator:
+    """Asks; the answer, of which the first words stand there."""
+    answer = page.locator(".answer").nth(page.locator(".answer").count())
     page.fill("#question", text)
     page.press("#question", "Enter")
-    answer = page.locator(".answer").nth(before)
+    expect(answer.locator(".prose")).not_to_be_empty(timeout=JOB_MS)
+    return answer
+
+
+def who_gave(answer: Locator) -> str:
+    """Waits for the end of the answer, which nothing may have broken; the name below it."""
     expect(answer.locator('[data-tool="again"]')).to_be_visible(timeout=JOB_MS)
-    expect(answer.locator(".prose")).not_to_be_empty()
-    expect(answer.locator(".status")).to_have_count(0)
+    assert set(answer.locator(".status").all_inner_texts()) <= {"Cut off at the length limit"}
     return answer.locator(".who").inner_text()
 
 
@@ -235,7 +236,7 @@ def test_a_run_is_watched_live_and_its_model_answers_until_it_is_rolled_back(
     expect(gate(boss)).to_contain_text("Open: nothing speaks against it.")
     chat = boss.context.new_page()
     open_chat(chat, whole_site)
-    assert ask(chat) == starter
+    assert who_gave(ask(chat)) == starter
     assert_no_answer_breaks(chat, boss.get_by_role("button", name="Activate"), old=starter, new=tuned)
     expect(boss.locator("body")).to_contain_text(f"{tuned} answers from now on.")
 
@@ -259,14 +260,14 @@ def see_automatic_values(page: Page, version: str) -> None:
 
 
 def watch(page: Page) -> None:
-    """The live page from the queue to the end, with one reload in mid-run."""
+    """The live page from the queue to the end, with a reload in mid-run; a last one shows what was shown live."""
     page.evaluate("window.stayed = true")
     expect(badge(page)).to_have_attribute("data-state", "running", timeout=JOB_MS)
     lines = page.locator('[data-show="lines"] li')
     expect(lines.filter(has_text="validation loss")).not_to_have_count(0, timeout=JOB_MS)
     expect(steps_done(page)).to_be_visible()
+    wait_for_ink(page, VALIDATION_LINE)
     assert page.evaluate("window.stayed")
-    assert has_ink(page, (59, 130, 246)) and has_ink(page, (249, 115, 22))
     told = lines.all_inner_texts()
 
     page.reload()
@@ -275,9 +276,13 @@ def watch(page: Page) -> None:
     assert lines.all_inner_texts()[-len(told) :] == told
     page.evaluate("window.stayed = true")
     expect(badge(page)).to_have_attribute("data-state", "succeeded", timeout=JOB_MS)
-    assert page.evaluate("window.stayed")
     expect(page.locator(".cs-bar")).to_have_attribute("aria-valuenow", "100")
-    assert len(set(lines.all_inner_texts())) == lines.count() > len(told)
+    wait_for_ink(page, TRAINING_LINE)
+    assert page.evaluate("window.stayed")
+    told = lines.all_inner_texts()
+    page.reload()
+    expect(badge(page)).to_have_attribute("data-state", "succeeded")
+    assert lines.all_inner_texts() == told
 
 
 def see_figures(page: Page) -> None:
@@ -296,15 +301,11 @@ def see_figures(page: Page) -> None:
 def assert_no_answer_breaks(chat: Page, switch: Locator, *, old: str, new: str) -> None:
     """People go on asking while the model is switched: every answer is whole, and names the version that gave it."""
     expect(chat.locator("#model")).to_have_text(old)
-    chat.fill("#question", "请讲一个很长的故事")
-    chat.press("#question", "Enter")
-    first = chat.locator(".answer").last
-    expect(first.locator(".prose")).not_to_be_empty()
+    begun = ask(chat, "请讲一个很长的故事")
     switch.click(no_wait_after=True)
-    expect(first.locator('[data-tool="again"]')).to_be_visible()
-    gave = [first.locator(".who").inner_text()]
+    gave = [who_gave(begun)]
     while gave[-1] != new and len(gave) < 100:
-        gave.append(ask(chat))
+        gave.append(who_gave(ask(chat)))
     assert gave == [old] * (len(gave) - 1) + [new]
     expect(chat.locator("#model")).to_have_text(new)
 
@@ -338,8 +339,8 @@ def test_train_it_again_makes_one_run_that_ends_within_five_seconds_of_cancel(
     expect(badge(boss)).to_have_attribute("data-state", "running", timeout=JOB_MS)
     expect(steps_done(boss)).to_be_visible(timeout=JOB_MS)
 
-    boss.get_by_role("button", name="Cancel").click()
     asked = time.monotonic()
+    boss.get_by_role("button", name="Cancel").click()
 
     expect(badge(boss)).to_have_attribute("data-state", "cancelled", timeout=JOB_MS)
     assert time.monotonic() - asked < 5
