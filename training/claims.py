@@ -1,6 +1,6 @@
 """Rows as a queue for short jobs: claim by compare-and-set, a lease kept alive by beats, a take-over when it runs out.
 
-For Corpus and DatasetVersion, which share the columns status, claim_token and beat. Knows not what the job is.
+For Check, Collection, Corpus, DatasetVersion and Statistics, which share the columns status, claim_token and beat. Knows not what the job is.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 from django.db.models import Exists
 from django.utils import timezone
 
-from training.models import Corpus, DatasetVersion
+from training.models import Check, Collection, Corpus, DatasetVersion, Statistics
 
-Claimed = TypeVar("Claimed", Corpus, DatasetVersion)
+Claimed = TypeVar("Claimed", Check, Collection, Corpus, DatasetVersion, Statistics)
 
 # Longer than any silent stretch of a reader or freezer: they beat at every batch.
 LEASE_SECONDS = 30
