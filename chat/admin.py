@@ -12,7 +12,8 @@ from django.contrib import admin, messages
 from django.contrib.auth.models import User
 from django.db.models import Model, QuerySet
 from django.forms import ModelForm
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -26,6 +27,7 @@ from unfold.decorators import action, display
 from chat import lessons, words
 from chat.models import Flag, Generation, Message, Rating, Rewrite
 from training import api_keys
+from training.admin import teaching
 from training.models import ApiKey, Example
 
 # Every state: unfold shows the bare value of one that is missing here.
@@ -39,6 +41,8 @@ BADGES = {
     Generation.Status.QUEUED: "info",
 }
 SHOWN_CHARS = 80
+
+teaching.ask_with(lessons.still_agrees)
 
 
 class ReadOnlyAdmin(ModelAdmin):
@@ -250,6 +254,30 @@ class GenerationAdmin(ReadOnlyAdmin):
         ),
     )
     readonly_fields = tuple(name for _title, options in fieldsets for name in options["fields"])
+    actions_detail = ("teach",)
+
+    def has_teach_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return request.user.has_perms(("chat.view_generation", "training.add_example"))
+
+    @action(description=_("Teach"), icon="school", url_path="teach", permissions=["teach"])
+    def teach(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """To the form for a question and an answer, filled with this exchange: only if its author agreed."""
+        row = get_object_or_404(self.get_queryset(request), pk=object_id)
+        owner = row.message.conversation.owner
+        if lessons.consent_of(owner) != "granted":
+            text = gettext(
+                "%(name)s has not agreed that conversations are used for training. The chat asks at the first rating."
+            )
+            messages.warning(request, text % {"name": owner.get_username()})
+            return HttpResponseRedirect(reverse("admin:chat_generation_change", args=(row.pk,)))
+        return teaching.offer(
+            request,
+            question=question_of(row.message),
+            answer=row.text,
+            source_key=f"{lessons.taught_prefix(owner)}{row.message_id.hex}",
+            provenance=lessons.taught_facts(row, owner)
+            | {"link": reverse("admin:chat_generation_change", args=(row.pk,))},
+        )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Generation]:
         rows: QuerySet[Generation] = super().get_queryset(request)

@@ -58,10 +58,36 @@ def sync_question(user: User, question: Message) -> None:
 
 
 def sync_all(user: User) -> None:
-    """After a change of consent: everything this person ever rated or rewrote."""
+    """After a change of consent: all that this person rated or rewrote, and what curators made of their chats."""
+    if consent_of(user) != "granted":
+        preferences.withdraw(taught_prefix(user), reason="withdrawn by the person")
     touched = Q(children__ratings__rater=user) | Q(children__rewrites__author=user)
     for question in Message.objects.filter(touched).distinct():
         sync_question(user, question)
+
+
+def taught_prefix(user: User) -> str:
+    """How the source keys of examples begin that curators made of this person's conversations."""
+    return f"taught:{user.pk}:"
+
+
+def still_agrees(provenance: dict[str, Any]) -> bool:
+    """Whether the person whose conversation a curator teaches from agrees now."""
+    owner = User.objects.filter(pk=provenance.get("rater", 0), is_active=True).first()
+    return owner is not None and consent_of(owner) == "granted"
+
+
+def taught_facts(row: Generation, owner: User) -> dict[str, Any]:
+    """Where an example comes from that a curator makes of one answer, in ids."""
+    consent = Consent.objects.filter(user=owner).order_by("-id").first()
+    return {
+        "source": "chat",
+        "kind": "taught",
+        "rater": owner.pk,
+        "messages": [str(row.message_id)],
+        "models": [row.model.uid],
+        "consent": consent.pk if consent else None,
+    }
 
 
 def rows_of(message: Message, user_id: int) -> QuerySet[Example]:

@@ -13,6 +13,7 @@ from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import translation
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.cache import never_cache
@@ -83,6 +84,7 @@ def state(request: HttpRequest) -> JsonResponse:
     return JsonResponse(
         {
             "user": {"id": user.pk, "name": user.get_username()},
+            "teach": _teach_address(user),
             "model": {"uid": model.uid, "name": model.name} if model else None,
             "settings": _settings(),
             "consent": lessons.consent_of(user),
@@ -197,6 +199,12 @@ def _generation(row: Generation) -> dict[str, Any]:
         "prompt_tokens": len(row.prompt_ids),
         "limit": row.model.context_length,
     }
+
+
+def _teach_address(user: User) -> str:
+    """Where curators make an example of an answer; ID stands for its generation. Empty for everybody else."""
+    may = user.is_staff and user.has_perms(("chat.view_generation", "training.add_example"))
+    return reverse("admin:chat_generation_teach", args=("ID",)) if may else ""
 
 
 def _settings() -> dict[str, Any]:

@@ -56,7 +56,7 @@ def _curate() -> Step:
     return Step(
         title=_("Curate"),
         icon="fact_check",
-        link=_link("training_example_changelist", "status__exact=draft" if drafts else ""),
+        link=_link("training_example_review" if drafts else "training_example_changelist"),
         figure=_counted(ngettext("%(count)d approved example", "%(count)d approved examples", approved), approved),
         waiting=_("%(count)d to review") % {"count": drafts} if drafts else "",
     )
@@ -141,7 +141,12 @@ NAVIGATION: list[dict[str, Any]] = [
         "separator": True,
         "items": [
             _item(gettext_lazy("Corpora"), "upload_file", "training", "corpus"),
+            _item(gettext_lazy("Collections"), "travel_explore", "training", "collection"),
             _item(gettext_lazy("Examples"), "fact_check", "training", "example"),
+            _item(gettext_lazy("Checks"), "rule", "training", "check"),
+            _item(gettext_lazy("Statistics"), "bar_chart", "training", "statistics"),
+            _item(gettext_lazy("Cleaning recipes"), "cleaning_services", "training", "recipe"),
+            _item(gettext_lazy("Word lists"), "list_alt", "training", "wordlist"),
             _item(gettext_lazy("Dataset versions"), "ac_unit", "training", "datasetversion"),
         ],
     },

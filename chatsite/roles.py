@@ -23,7 +23,10 @@ CURATOR: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("training", "corpus", WORK),
     ("training", "example", WORK),
     ("training", "finding", WORK),
+    ("training", "check", WORK),
+    ("training", "statistics", ("view", "add", "change")),
     ("training", "recipe", WORK),
+    ("training", "wordlist", ("view", "add")),
     ("training", "datasetversion", ("view", "add", "change")),
     ("chat", "rating", ("view",)),
     ("chat", "comparison", ("view",)),
@@ -37,6 +40,7 @@ OPERATOR = (
     ("training", "modelversion", WORK),
     ("training", "trainingrun", WORK),
     ("training", "evaluation", WORK),
+    ("training", "collection", ("view", "add", "change")),
     ("training", "activation", ("view", "add")),
 )
 ADMINISTRATOR = (

@@ -1,7 +1,6 @@
-"""Uploads: stored once, read in the background into examples and findings, told in words when that fails.
+"""Uploads: stored once, read in the background by `intake`, told in words when that fails; stopped and read anew.
 
-A row's source key is the file's hash and its line, so that a repeated or resumed import doubles nothing. Verbs only;
-the caller rings the bell after commit.
+Verbs only; the caller rings the bell after commit.
 """
 
 from __future__ import annotations
@@ -10,8 +9,6 @@ import hashlib
 import logging
 import re
 import uuid
-from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,23 +17,18 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_noop
 
-from training import claims, examples, storage, wording
+from training import claims, examples, intake, storage, wording
 from training.claims import ClaimLost
-from training.ml import corpus as reader
 from training.ml import starter_faq
-from training.ml.corpus import Detected, Readable, Unreadable
 from training.ml.errors import DiskFull, PipelineError, is_disk_full
-from training.ml.records import Kind, Pair
 from training.models import Corpus, Example, ExampleEvent, Finding
 
 logger = logging.getLogger(__name__)
 
 STARTER_DIRECTORY = Path(__file__).parent / "starter"
 STARTER_TAG = starter_faq.TAG
-FINDINGS_SHOWN = 1000
-_BATCH_ROWS = 1000
-_BATCH_BYTES = 4 << 20
 _CHUNK_BYTES = 1 << 20
+_ROWS_AT_ONCE = 1000
 
 Status = Corpus.Status
 
@@ -71,9 +63,19 @@ def file_of(corpus: Corpus) -> Path:
 
 
 def add_upload(
-    file: Bytes, *, name: str, original_name: str, owner: User | None, licence: str = "", source_url: str = ""
+    file: Bytes,
+    *,
+    name: str,
+    original_name: str,
+    owner: User | None,
+    licence: str = "",
+    source_url: str = "",
+    options: dict[str, Any] | None = None,
 ) -> Corpus:
-    """Store a file and queue it. Raises SameFile when its bytes are there already, DiskFull when they do not fit."""
+    """Store a file and queue it; options: see `options_of`.
+
+    Raises SameFile when its bytes are there already, DiskFull when they do not fit.
+    """
     aside = uploads_dir() / f".{uuid.uuid4().hex}"
     try:
         sha256, size = _store(file, aside)
@@ -87,6 +89,7 @@ def add_upload(
             size_bytes=size,
             licence=licence,
             source_url=source_url,
+            options=options or {},
             owner=owner,
         )
         _put(corpus, aside, target)
@@ -141,11 +144,43 @@ def _refuse_same(sha256: str) -> None:
     raise SameFile(text, name=same.name, at=f"{same.created_at:%Y-%m-%d %H:%M}", corpus=same.pk)
 
 
+# --- what people ask of one -----------------------------------------------------------------------------------------
+
+
+def options_of(*, format: str = "", encoding: str = "", **table: Any) -> dict[str, Any]:
+    """What a person says of a file, as `Corpus.options` keeps it; what is empty or left out will be detected.
+
+    table: columns (pairs of role and column), delimiter, sheet, header.
+    """
+    said = {"format": format, "encoding": encoding, "table": table}
+    return {name: value for name, value in said.items() if value}
+
+
 def queue(corpus: Corpus) -> None:
-    """Read a failed corpus again. Raises NotAllowed in any other state."""
-    again = Corpus.objects.filter(pk=corpus.pk, status=Status.FAILED)
+    """Go on with a stopped corpus, or read a failed one again. Raises NotAllowed in any other state."""
+    again = Corpus.objects.filter(pk=corpus.pk, status__in=(Status.FAILED, Status.CANCELLED))
     if again.update(status=Status.QUEUED, error="") != 1:
-        raise NotAllowed(gettext_noop("Only a corpus that could not be read can be read again."))
+        raise NotAllowed(gettext_noop("Only a corpus that was stopped or could not be read can be read again."))
+
+
+def read_as(corpus: Corpus, options: dict[str, Any]) -> None:
+    """Read a file anew as something else. Drafts that nobody has worked on are replaced, all other rows stay.
+
+    Raises NotAllowed while it is being read.
+    """
+    sources = [status for status, targets in Corpus.TRANSITIONS.items() if Status.QUEUED in targets]
+    idle = Corpus.objects.filter(pk=corpus.pk, status__in=sources).exclude(status=Status.READING)
+    if idle.update(status=Status.QUEUED, error="", options=options | {"replace": True}) != 1:
+        raise NotAllowed(gettext_noop("The file is being read. Stop that first, then have it read as something else."))
+
+
+def cancel(corpus: Corpus) -> None:
+    """Stop reading; the rows that were read stay. Raises NotAllowed when there is nothing to stop."""
+    sources = [status for status, targets in Corpus.TRANSITIONS.items() if Status.CANCELLED in targets]
+    going = Corpus.objects.filter(pk=corpus.pk, status__in=sources)
+    # Without its claim the reader finds out at its next batch, and writes nothing of it.
+    if going.update(status=Status.CANCELLED, claim_token="") != 1:
+        raise NotAllowed(gettext_noop("There is nothing to stop: the file is not being read."))
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -157,9 +192,9 @@ def read_queued() -> bool:
     if corpus is None:
         return False
     try:
-        _read(corpus)
+        intake.read(corpus, file_of(corpus))
     except ClaimLost:
-        logger.warning("corpus %s was taken over by another worker", corpus.pk)
+        logger.warning("corpus %s was stopped, or taken over by another worker", corpus.pk)
     except PipelineError as error:
         _fail(corpus, error.facts.get("rule") or error.code, error.facts)
     except FileNotFoundError:
@@ -179,138 +214,7 @@ def _fail(corpus: Corpus, rule: str, facts: dict[str, Any]) -> None:
                 corpus=corpus, rule=rule, severity=Finding.Severity.ERROR, message=message, facts=facts
             )
     except ClaimLost:
-        logger.warning("corpus %s was taken over by another worker", corpus.pk)
-
-
-def _read(corpus: Corpus) -> None:
-    path = file_of(corpus)
-    detected = reader.detect(path)
-    # A reader that was lost may have left findings; rows are recognised by their source key.
-    corpus.findings.all().delete()
-    claims.beat(
-        corpus,
-        format=detected.format,
-        encoding=reader.ENCODING_NAMES[detected.encoding],
-        bytes_read=0,
-        rows_read=0,
-        rows_new=0,
-        rows_known=0,
-        rows_bad=0,
-    )
-    intake = _Intake(corpus)
-    for batch in _batches(path, detected):
-        intake.take(batch)
-    intake.finish()
-
-
-def _batches(path: Path, detected: Detected) -> Iterator[list[Readable | Unreadable]]:
-    """Rows in batches that are bounded in number and in bytes."""
-    batch: list[Readable | Unreadable] = []
-    start = 0
-    for row in reader.read(path, detected):
-        batch.append(row)
-        if len(batch) >= _BATCH_ROWS or row.end_byte - start >= _BATCH_BYTES:
-            yield batch
-            batch, start = [], row.end_byte
-    if batch:
-        yield batch
-
-
-class _Intake:
-    """Writes batches of one corpus, each with its progress in one transaction."""
-
-    def __init__(self, corpus: Corpus) -> None:
-        self.corpus = corpus
-        self.counts: Counter[str] = Counter()
-        self.resumed = corpus.examples.exists()
-
-    def take(self, batch: list[Readable | Unreadable]) -> None:
-        rows = [_example(self.corpus, row) for row in batch if isinstance(row, Readable)]
-        complaints = [row for row in batch if isinstance(row, Unreadable)]
-        room = max(0, FINDINGS_SHOWN - self.counts["bad"])
-        self.counts["read"] += len(batch)
-        self.counts["bad"] += len(complaints)
-        self.counts["left_out"] += sum(row.left_out > 0 for row in batch if isinstance(row, Readable))
-        with transaction.atomic():
-            new = self._unknown(rows)
-            self.counts["known"] += len(rows) - len(new)
-            self.counts["new"] += len(new)
-            self.counts["same"] += _count_same(new)
-            # First of the writes: it proves that the claim still holds.
-            claims.beat(self.corpus, bytes_read=batch[-1].end_byte, **self._columns())
-            Example.objects.bulk_create(new, ignore_conflicts=True)
-            Finding.objects.bulk_create(_finding(self.corpus, row) for row in complaints[:room])
-
-    def _unknown(self, rows: list[Example]) -> list[Example]:
-        if not self.resumed:
-            return rows
-        keys = [row.source_key for row in rows]
-        there = set(Example.objects.filter(source_key__in=keys).values_list("source_key", flat=True))
-        return [row for row in rows if row.source_key not in there]
-
-    def _columns(self) -> dict[str, int]:
-        return {f"rows_{name}": self.counts[name] for name in ("read", "new", "known", "bad")}
-
-    def finish(self) -> None:
-        nothing = self.counts["read"] == self.counts["bad"]
-        with transaction.atomic():
-            for rule, count in self._summary().items():
-                _note(self.corpus, rule, {"count": count, "shown": FINDINGS_SHOWN})
-            message = wording.english("nothing_readable", {}) if nothing else ""
-            claims.settle(
-                self.corpus,
-                Status.FAILED if nothing else Status.READY,
-                bytes_read=self.corpus.size_bytes,
-                error=message,
-            )
-
-    def _summary(self) -> dict[str, int]:
-        counts = {
-            "turns_left_out": self.counts["left_out"],
-            "same_content": self.counts["same"],
-            "more_findings": self.counts["bad"] - FINDINGS_SHOWN,
-        }
-        return {rule: count for rule, count in counts.items() if count > 0}
-
-
-def _example(corpus: Corpus, row: Readable) -> Example:
-    kind: Kind = "pair" if isinstance(row.record, Pair) else "dialogue"
-    return examples.make(
-        kind,
-        row.record.body(),
-        source_key=f"corpus:{corpus.sha256}:{row.line}",
-        corpus=corpus,
-        line=row.line,
-        # Two files may use the same group names for different facts.
-        group=f"{corpus.sha256[:12]}:{row.group}" if row.group else "",
-        created_by_id=corpus.owner_id,
-        provenance={"file": corpus.original_name, "line": row.line, "licence": corpus.licence},
-    )
-
-
-def _count_same(rows: list[Example]) -> int:
-    """How many of these unsaved rows say what an example, or an earlier one of them, says."""
-    hashes = [row.content_hash for row in rows]
-    there = set(Example.objects.filter(content_hash__in=hashes).values_list("content_hash", flat=True))
-    first_of_new = len(set(hashes) - there)
-    return len(hashes) - first_of_new
-
-
-def _finding(corpus: Corpus, row: Unreadable) -> Finding:
-    return Finding(
-        corpus=corpus,
-        rule=row.rule,
-        severity=Finding.Severity.ERROR,
-        line=row.line,
-        message=row.message,
-        facts=row.facts,
-        excerpt=row.excerpt,
-    )
-
-
-def _note(corpus: Corpus, rule: str, facts: dict[str, int]) -> None:
-    message = wording.english(rule, facts)
-    Finding.objects.create(corpus=corpus, rule=rule, severity=Finding.Severity.WARNING, message=message, facts=facts)
+        logger.warning("corpus %s was stopped, or taken over by another worker", corpus.pk)
 
 
 # --- the starter's own questions ------------------------------------------------------------------------------------
@@ -323,7 +227,7 @@ def add_starter_faq(directory: Path = STARTER_DIRECTORY) -> int:
         keys = [row.source_key for row in rows]
         there = set(Example.objects.filter(source_key__in=keys).values_list("source_key", flat=True))
         new = [row for row in rows if row.source_key not in there]
-        Example.objects.bulk_create(new, ignore_conflicts=True, batch_size=_BATCH_ROWS)
+        Example.objects.bulk_create(new, ignore_conflicts=True, batch_size=_ROWS_AT_ONCE)
         saved = Example.objects.filter(source_key__in=[row.source_key for row in new])
         ExampleEvent.objects.bulk_create(
             ExampleEvent(example_id=pk, action="approved", note=STARTER_TAG)

@@ -6,7 +6,8 @@ An edit names the row version that it saw: whoever comes second is told who was 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from django.contrib.auth.models import User
@@ -15,7 +16,8 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
-from training import examples
+from training import examples, search
+from training import tags as tagging
 from training.ml.corpus import exchange, record_of
 from training.ml.errors import PipelineError
 from training.ml.records import Body, Kind
@@ -49,15 +51,22 @@ def add_dialogue(
     group: str = "",
     tags: Sequence[str] = (),
     source_key: str = "",
+    provenance: dict[str, Any] | None = None,
 ) -> Example:
     """One dialogue written by a person. The same source key twice gives the same row. Raises BadRow."""
     body = record_of("dialogue", {"messages": list(messages)}).body()
     key = source_key or f"hand:{uuid.uuid4().hex}"
-    columns = {"group": group, "tags": [BY_HAND_TAG, *tags], "created_by": user}
+    columns = {
+        "group": group,
+        "tags": tagging.tidy([BY_HAND_TAG, *tags]),
+        "created_by": user,
+        "provenance": provenance or {},
+    }
     example = examples.make("dialogue", body, source_key=key, **columns, **_review(user, approve=approve))
     with transaction.atomic():
         stored, created = Example.objects.get_or_create(source_key=key, defaults=_values(example))
         if created:
+            search.put([stored.pk])
             _tell([stored.pk], "added", user)
             if approve:
                 _tell([stored.pk], "approved", user)
@@ -73,6 +82,7 @@ def add_pair_of_qa(
     approve: bool = False,
     tags: Sequence[str] = (),
     source_key: str = "",
+    provenance: dict[str, Any] | None = None,
 ) -> list[Example]:
     """A question, its answer, and other ways to ask it: one row a phrasing, all in one paraphrase group."""
     key = source_key or f"hand:{uuid.uuid4().hex}"
@@ -86,6 +96,7 @@ def add_pair_of_qa(
                 group=key if len(asked) > 1 else "",
                 tags=tags,
                 source_key=f"{key}:{number}",
+                provenance=provenance,
             )
             for number, text in enumerate(asked)
         ]
@@ -93,7 +104,7 @@ def add_pair_of_qa(
 
 def _values(example: Example) -> dict[str, Any]:
     names = ("kind", "body", "preview", "content_hash", "language", "status", "group", "tags", "created_by")
-    return {name: getattr(example, name) for name in (*names, "reviewer", "reviewed_at")}
+    return {name: getattr(example, name) for name in (*names, "provenance", "reviewer", "reviewed_at")}
 
 
 def _review(user: User | None, *, approve: bool) -> dict[str, Any]:
@@ -117,13 +128,15 @@ def edit(
         # Compare-and-set on the version that the editor saw; the event belongs to the same moment.
         current = Example.objects.filter(pk=example_id, row_version=row_version)
         if current.update(**changes, row_version=F("row_version") + 1, updated_at=timezone.now()) != 1:
-            raise _stale(example_id)
+            raise stale(example_id)
+        search.put([example_id])
         _tell([example_id], "edited", user, note=note, before=before.body)
     before.refresh_from_db()
     return before
 
 
-def _stale(example_id: int) -> StaleEdit:
+def stale(example_id: int) -> StaleEdit:
+    """Who changed a row last, and when."""
     last = ExampleEvent.objects.filter(example_id=example_id).select_related("user").order_by("-id").first()
     who = last.user.get_username() if last and last.user else words(gettext_noop("somebody"))
     at = f"{timezone.localtime(last.at):%Y-%m-%d %H:%M:%S}" if last else "?"
@@ -145,12 +158,38 @@ def back_to_draft(rows: QuerySet[Example], *, user: User | None, reason: str = "
     return _move(rows, Status.DRAFT, "reopened", user, note=reason)
 
 
+def tag(rows: QuerySet[Example], name: str, *, user: User | None, remove: bool = False) -> int:
+    """Give every row of the set a tag, or take it away; returns how many changed. The state of a row stays."""
+    [name] = tagging.tidy([name])
+    return sum(_tag_chunk(chunk, name, user, remove=remove) for chunk in _chunks(rows))
+
+
+def _tag_chunk(keys: Sequence[int], name: str, user: User | None, *, remove: bool) -> int:
+    with transaction.atomic():
+        rows = Example.objects.select_for_update().filter(pk__in=keys).order_by("pk").values_list("pk", "tags")
+        # Many rows have the same few lists of tags: one statement for each list.
+        alike: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
+        for key, tags in rows:
+            if (name in tags) == remove:
+                alike[tuple(tags)].append(key)
+        for tags, of_these in alike.items():
+            new = [tag for tag in tags if tag != name] if remove else tagging.tidy([*tags, name])
+            changes = {"tags": new, "row_version": F("row_version") + 1, "updated_at": timezone.now()}
+            Example.objects.filter(pk__in=of_these).update(**changes)
+        changed = [key for of_these in alike.values() for key in of_these]
+        _tell(changed, "untagged" if remove else "tagged", user, note=name)
+    return len(changed)
+
+
 def _move(rows: QuerySet[Example], to: Status, action: str, user: User | None, *, note: str = "") -> int:
-    """In chunks, each a transaction of its own: nobody else may write while one is open."""
+    return sum(_move_chunk(chunk, to, action, user, note) for chunk in _chunks(rows))
+
+
+def _chunks(rows: QuerySet[Example]) -> Iterator[list[int]]:
+    """The keys in parts, each for a transaction of its own: nobody else may write while one is open."""
     chosen = Example.objects.filter(pk__in=rows.order_by().values("pk"))
     keys = list(chosen.order_by("pk").values_list("pk", flat=True))
-    chunks = (keys[start : start + _CHUNK] for start in range(0, len(keys), _CHUNK))
-    return sum(_move_chunk(chunk, to, action, user, note) for chunk in chunks)
+    return (keys[start : start + _CHUNK] for start in range(0, len(keys), _CHUNK))
 
 
 def _move_chunk(keys: Sequence[int], to: Status, action: str, user: User | None, note: str) -> int:

@@ -14,7 +14,8 @@ from training.ml import dataset as datasets
 from training.ml.clean import Recipe
 from training.ml.records import FINAL_SPLITS, Metric, Split
 from training.models import DatasetVersion, Evaluation, Example, ModelVersion
-from training.versions import CANARY, with_tag
+from training.tags import with_tag
+from training.versions import CANARY
 
 
 def store(model: ModelVersion, dataset: DatasetVersion, metrics: Iterable[Metric]) -> None:

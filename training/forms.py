@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.core.files.uploadedfile import UploadedFile
 from django.http import QueryDict
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -20,13 +21,15 @@ from unfold.widgets import (
     UnfoldBooleanWidget,
 )
 
-from training import versions, wording
+from training import corpora, versions, wording
+from training import tags as tagging
 from training.ml import clean
+from training.ml import corpus as reader
 from training.ml.records import Body
-from training.models import Corpus, Example
+from training.models import Corpus, Example, Recipe
 
+_MOST_RECIPES = 200
 ROLES = ("user", "assistant", "system")
-_MOST_TAGS = 20
 
 
 def _key() -> str:
@@ -40,25 +43,58 @@ def _lines(text: str) -> list[str]:
 def _tags(text: str) -> list[str]:
     """Tags that people typed, apart by commas (Chinese ones too)."""
     parts = text.replace("，", ",").replace("、", ",").split(",")
-    return list(dict.fromkeys(part.strip()[:40] for part in parts if part.strip()))[:_MOST_TAGS]
+    return tagging.tidy(parts)
 
 
-class UploadForm(forms.Form):
-    file = forms.FileField(
-        label=_("File"),
+class ManyFilesWidget(UnfoldAdminFileFieldWidget):
+    allow_multiple_selected = True
+
+
+class ManyFilesField(forms.FileField):
+    """One or several files, as a list."""
+
+    widget = ManyFilesWidget
+
+    def clean(self, data: Any, initial: Any = None) -> list[UploadedFile[Any]]:
+        given = data if isinstance(data, list | tuple) else [data]
+        return [super(ManyFilesField, self).clean(file, initial) for file in given]
+
+
+def format_choices() -> list[tuple[str, Any]]:
+    return [("", _("Find out")), *((name, _(entry.title)) for name, entry in reader.FORMATS.items())]
+
+
+def encoding_choices() -> list[tuple[str, Any]]:
+    return [("", _("Find out")), *reader.ENCODING_NAMES.items()]
+
+
+class ReadAsForm(forms.Form):
+    """What a person knows better than the detection."""
+
+    format = forms.ChoiceField(
+        label=_("Format"), required=False, choices=format_choices, widget=UnfoldAdminSelectWidget
+    )
+    encoding = forms.ChoiceField(
+        label=_("Encoding"), required=False, choices=encoding_choices, widget=UnfoldAdminSelectWidget
+    )
+
+    def options(self) -> dict[str, Any]:
+        """As `corpora.options_of` makes them."""
+        return corpora.options_of(format=self.cleaned_data["format"], encoding=self.cleaned_data["encoding"])
+
+
+class UploadForm(ReadAsForm):
+    file = ManyFilesField(
+        label=_("Files"),
         allow_empty_file=True,  # an empty file is told in the same words as by the command
-        widget=UnfoldAdminFileFieldWidget,
-        help_text=_(
-            "JSON Lines with prompt and completion, with messages, or with prompt, chosen and rejected; or a "
-            "GPT2-chitchat train.txt. UTF-8, UTF-16 and GB18030 are recognised."
-        ),
+        help_text=_("One or several. What each of them is will be found out; the list below says what can be read."),
     )
     name = forms.CharField(
         label=_("Name"),
         max_length=200,
         required=False,
         widget=UnfoldAdminTextInputWidget,
-        help_text=_("Empty: the name of the file."),
+        help_text=_("Empty: the name of the file. Not used for several files."),
     )
     licence = forms.CharField(
         label=_("Licence"),
@@ -151,6 +187,13 @@ class FreezeForm(forms.Form):
         choices=(),
         help_text=_("Rows of a chosen corpus or with a chosen tag. Nothing chosen: every approved row of the kind."),
     )
+    recipe = forms.ChoiceField(
+        label=_("Cleaning recipe"),
+        required=False,
+        widget=UnfoldAdminSelectWidget,
+        choices=(),
+        help_text=_("A recipe that was made and tried under “Cleaning recipes”, or the steps that are ticked below."),
+    )
     steps = forms.MultipleChoiceField(
         label=_("Cleaning"),
         required=False,
@@ -162,10 +205,12 @@ class FreezeForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        corpora = Corpus.objects.filter(status=Corpus.Status.READY)
-        _offer(self.fields["corpora"], [(str(corpus.pk), corpus.name) for corpus in corpora])
-        _offer(self.fields["tags"], [(tag, tag) for tag in versions.tags_in_use()])
-        _offer(self.fields["steps"], [(name, wording.step_label(name)) for name in clean.STEPS])
+        ready = Corpus.objects.filter(status=Corpus.Status.READY)
+        _offer(self.fields["corpora"], [(str(corpus.pk), corpus.name) for corpus in ready])
+        _offer(self.fields["tags"], [(tag, tag) for tag in tagging.in_use()])
+        _offer(self.fields["steps"], [(name, wording.step_label(name)) for name in _plain_steps()])
+        stored = [(str(recipe.pk), recipe.name) for recipe in Recipe.objects.all()[:_MOST_RECIPES]]
+        _offer(self.fields["recipe"], [("", gettext("the steps ticked below")), *stored])
 
     def selection(self) -> versions.Selection:
         return {
@@ -173,13 +218,24 @@ class FreezeForm(forms.Form):
             "tags": sorted(self.cleaned_data["tags"]),
         }
 
+    def chosen_recipe(self) -> Recipe:
+        """The stored recipe, or that of the ticked steps."""
+        pk = self.cleaned_data["recipe"]
+        return Recipe.objects.get(pk=pk) if pk else versions.recipe_of(self.cleaned_data["steps"])
+
     def clean_steps(self) -> list[str]:
         # The browser sends them in the order of the page, which is the order in which they run.
         return [name for name in clean.STEPS if name in self.cleaned_data["steps"]]
 
 
+def _plain_steps() -> list[str]:
+    """Steps that run without a word list, in their newest versions. What mutilates text is chosen in a recipe only."""
+    plain = ((name, info) for name, info in clean.STEPS.items() if info.group != "words" and not info.newer)
+    return [name for name, info in plain if None not in info.defaults.values()]
+
+
 def _offer(field: forms.Field, choices: list[tuple[str, str]]) -> None:
-    if isinstance(field, forms.MultipleChoiceField):
+    if isinstance(field, forms.ChoiceField):
         field.choices = choices
 
 

@@ -13,7 +13,8 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from training import curation, examples
+from training import curation, examples, search
+from training import tags as tagging
 from training.curation import WITHDRAWN
 from training.ml.corpus import record_of
 from training.ml.records import Body, Dialogue, Kind, Label, Message, Pair
@@ -91,7 +92,7 @@ def _add(
         "kind": kind,
         "provenance": provenance or {},
         "group": group,
-        "tags": [FEEDBACK_TAG, *tags],
+        "tags": tagging.tidy([FEEDBACK_TAG, *tags]),
         "created_by": user,
     }
     with transaction.atomic():
@@ -114,6 +115,7 @@ def _may_replace(stored: Example, content_hash: str) -> bool:
 def _replace(stored: Example, columns: dict[str, Any], user: User | None) -> None:
     changes = columns | {"status": Status.DRAFT, "updated_at": timezone.now(), "row_version": F("row_version") + 1}
     Example.objects.filter(pk=stored.pk).update(**changes)
+    search.put([stored.pk])
     curation.tell([stored.pk], "replaced", user, before=cast("Body", stored.body))
     stored.refresh_from_db()
 

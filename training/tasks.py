@@ -9,7 +9,7 @@ from django.db import transaction
 from huey import crontab
 from huey.contrib.djhuey import db_periodic_task, db_task, on_shutdown, on_startup
 
-from training import corpora, versions, worker
+from training import checks, collections, corpora, search, statistics, versions, worker
 
 
 @db_task()
@@ -21,7 +21,14 @@ def look_for_runs() -> None:
 
 @db_task()
 def look_for_data() -> None:
-    while corpora.read_queued() or versions.freeze_queued():
+    while (
+        corpora.read_queued()
+        or versions.freeze_queued()
+        or search.index_waiting()
+        or checks.check_queued()
+        or statistics.compute_queued()
+        or collections.collect_queued(stopping=worker.stopping.is_set)  # last: it may take hours
+    ):
         pass
 
 

@@ -17,20 +17,19 @@ from typing import Any, TypedDict, cast
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet, TextField
-from django.db.models.functions import Cast
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
-from training import claims, storage, wording
+from training import claims, recipes, storage, wording
 from training.claims import ClaimLost
 from training.ml import clean, dataset
-from training.ml.clean import Recipe as Steps
 from training.ml.dataset import Candidate, FrozenDataset
 from training.ml.errors import PipelineError, is_disk_full
 from training.ml.records import SPLITS, Kind, Split
 from training.ml.texts import Words, fill, words
 from training.models import DatasetVersion, Example, Recipe, VersionRow
+from training.tags import with_tag
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +37,7 @@ logger = logging.getLogger(__name__)
 CANARY = "canary"
 _BATCH_ROWS = 2000
 _BEAT_SECONDS = 1.0
+_RECORD = "INSERT INTO training_versionrow (version_id, example_id, split, row_hash) VALUES (%s, %s, %s, %s)"
 _MARK = "UPDATE training_example SET split = %s, cluster = %s WHERE id = %s"
 
 Status = DatasetVersion.Status
@@ -63,20 +63,6 @@ class _SplitsMoved(Exception):
 # --- choosing -------------------------------------------------------------------------------------------------------
 
 
-def with_tag(rows: QuerySet[Example], tag: str) -> QuerySet[Example]:
-    """The rows that carry a tag."""
-    if connection.features.supports_json_field_contains:
-        return rows.filter(tags__contains=[tag])
-    # SQLite keeps the JSON list as text: the quoted tag is in it as it is written.
-    return rows.alias(tag_text=Cast("tags", TextField())).filter(tag_text__contains=json.dumps(tag))
-
-
-def tags_in_use() -> list[str]:
-    """Every tag of an example, sorted."""
-    lists = Example.objects.exclude(tags=[]).order_by().values_list("tags", flat=True).distinct()
-    return sorted({tag for tags in lists for tag in tags if tag})
-
-
 def chosen(kind: str, selection: Selection) -> QuerySet[Example]:
     """The approved examples of a kind that a selection means; canary rows are never among them."""
     rows = _without_canaries(Example.objects.filter(kind=kind, status=Example.Status.APPROVED))
@@ -93,12 +79,9 @@ def _without_canaries(rows: QuerySet[Example]) -> QuerySet[Example]:
     return rows.exclude(pk__in=with_tag(Example.objects.all(), CANARY).values("pk"))
 
 
-def recipe_of(steps: Sequence[str] = clean.DEFAULT.steps) -> Recipe:
+def recipe_of(steps: Sequence[clean.Choice] = clean.DEFAULT.steps) -> Recipe:
     """The row of a recipe; equal steps share one row."""
-    recipe = Steps(steps=tuple(steps))
-    name = ", ".join(recipe.steps) or "-"
-    defaults = {"steps": recipe.to_json(), "name": name[:120]}
-    return Recipe.objects.get_or_create(sha256=recipe.sha256, defaults=defaults)[0]
+    return recipes.plain(steps)
 
 
 # --- queueing -------------------------------------------------------------------------------------------------------
@@ -186,7 +169,7 @@ def _freeze(version: DatasetVersion) -> None:
         _told(_candidates(wanted, keys, known), progress, wanted.count()),
         datasets_dir(),
         kind=kind,
-        recipe=Steps.from_json(version.recipe.steps) if version.recipe else clean.DEFAULT,
+        recipe=recipes.runnable(version.recipe),
         anchors=_anchors(wanted),
         on_progress=progress,
     )
@@ -245,14 +228,11 @@ def _moved(keys: dict[str, int], known: dict[str, str]) -> bool:
 
 
 def _record_split(version: DatasetVersion, frozen: FrozenDataset, split: Split, keys: dict[str, int]) -> None:
-    rows = [(row, keys[frozen.keys[row.hash]]) for row in frozen.rows(split)]
-    VersionRow.objects.bulk_create(
-        (VersionRow(version=version, example_id=pk, split=split, row_hash=row.hash) for row, pk in rows),
-        batch_size=_BATCH_ROWS,
-    )
-    # bulk_update builds one CASE a row and takes a minute where this takes a second.
+    rows = [(row_hash, cluster, keys[frozen.keys[row_hash]]) for row_hash, _key, cluster in frozen.places(split)]
+    # bulk_create takes ten times as long, and bulk_update, which builds one CASE a row, a hundred times.
     with connection.cursor() as cursor:
-        cursor.executemany(_MARK, [(split, row.cluster, pk) for row, pk in rows])
+        cursor.executemany(_RECORD, [(version.pk, pk, split, row_hash) for row_hash, _cluster, pk in rows])
+        cursor.executemany(_MARK, [(split, cluster, pk) for _row_hash, cluster, pk in rows])
 
 
 # --- looking at a frozen version -----------------------------------------------------------------------------------
@@ -260,7 +240,10 @@ def _record_split(version: DatasetVersion, frozen: FrozenDataset, split: Split, 
 
 def load(version: DatasetVersion) -> FrozenDataset:
     """The files of a frozen version. Raises BadDataset when they are damaged or gone."""
-    return dataset.load(storage.dataset_dir(version.sha256))
+    frozen = dataset.load(storage.dataset_dir(version.sha256))
+    if frozen.hash != version.sha256:  # whole, but another version's
+        raise dataset.bad("damaged", file=dataset.MANIFEST)
+    return frozen
 
 
 def as_lines(version: DatasetVersion) -> Iterator[str]:

@@ -10,6 +10,7 @@ from django.utils.translation import gettext, gettext_noop
 from training.ml import clean
 from training.ml.corpus import FILE_RULES, ROW_RULES
 from training.ml.errors import Told
+from training.ml.findings.words import RULES
 from training.ml.texts import Words, fill, words
 from training.models import Corpus, DatasetVersion, Finding, RunEvent, TrainingRun
 
@@ -20,6 +21,9 @@ OWN_RULES: dict[str, str] = {
     "same_content": gettext_noop(
         "%(count)d rows say the same as an example that was there before. Freezing keeps one of each."
     ),
+    "to_finish": gettext_noop(
+        "%(count)d drafts were guessed from headings and their text. They are tagged “to-finish”: read and mend them."
+    ),
     "more_findings": gettext_noop("%(count)d more lines could not be read. Only the first %(shown)d are listed."),
     "nothing_readable": gettext_noop("No row of the file could be read. The list below says why, line by line."),
     "disk_full": gettext_noop("The disk is full. Make room and start again; nothing was lost."),
@@ -29,6 +33,12 @@ OWN_RULES: dict[str, str] = {
 REASONS: dict[str, str] = {
     "empty": gettext_noop("empty after cleaning"),
     "same_answers": gettext_noop("chosen and rejected are the same after cleaning"),
+    "too_short": gettext_noop("too short"),
+    "too_long": gettext_noop("too long"),
+    "too_few_tokens": gettext_noop("too few tokens"),
+    "too_many_tokens": gettext_noop("too many tokens"),
+    "advert": gettext_noop("advertisement"),
+    "sensitive": gettext_noop("sensitive word"),
     "duplicates": gettext_noop("the same as another row"),
     "between_splits": gettext_noop("alike to rows of two splits, would leak"),
 }
@@ -46,7 +56,7 @@ def _sentence(rule: str) -> str:
     for rules in (OWN_RULES, ROW_RULES, FILE_RULES):
         if rule in rules:
             return rules[rule]
-    raise KeyError(rule)
+    return RULES[rule].what
 
 
 def finding_text(finding: Finding) -> str:
@@ -55,6 +65,11 @@ def finding_text(finding: Finding) -> str:
         return say(words(_sentence(finding.rule), **finding.facts))
     except (KeyError, TypeError, ValueError):
         return finding.message
+
+
+def rule_text(rule: str, facts: Mapping[str, Any]) -> str:
+    """A complaint that was just made, and is stored nowhere."""
+    return say(words(_sentence(rule), **facts))
 
 
 def error_text(error: Exception) -> str:
@@ -92,5 +107,7 @@ def reason_text(reason: str) -> str:
     return gettext(REASONS[reason]) if reason in REASONS else reason
 
 
-def step_label(name: str) -> str:
+def step_label(step: clean.Choice) -> str:
+    """Of a step as a recipe records it: a name alone, or with settings."""
+    name = step if isinstance(step, str) else str(step.get("step"))
     return gettext(clean.STEPS[name].label) if name in clean.STEPS else name

@@ -45,6 +45,7 @@ os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 class Site:
     url: str
     engine: ScriptedEngine
+    data: Path
     cookies: dict[str, Any] = field(default_factory=dict)  # name -> the session of who has signed in already
 
 
@@ -69,7 +70,7 @@ def running_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         web = subprocess.Popen(command, cwd=ROOT, env=environment)
         try:
             _wait_for(f"http://127.0.0.1:{port}/healthz")
-            yield Site(url=f"http://127.0.0.1:{port}", engine=engine)
+            yield Site(url=f"http://127.0.0.1:{port}", engine=engine, data=data)
         finally:
             web.terminate()
             web.wait(15)

@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError
 from django.utils import timezone, translation
 
-from training import claims, corpora, wording
+from training import claims, corpora, intake, wording
 from training.ml import corpus as reader
 from training.models import Corpus, Example, ExampleEvent
 
@@ -135,7 +135,7 @@ def told_again(monkeypatch, save):
 def test_a_full_database_is_told_as_a_full_disk(monkeypatch):
     corpus = upload(jsonl(*ROWS))
 
-    def full(*_args: object) -> None:
+    def full(*_args: object, **_options: object) -> None:
         raise OperationalError("database or disk is full")
 
     monkeypatch.setattr(reader, "detect", full)
@@ -171,19 +171,20 @@ def test_an_unanswered_last_turn_is_told():
 
 
 def test_a_reader_that_was_lost_is_taken_over_and_doubles_nothing(monkeypatch):
-    monkeypatch.setattr(corpora, "_BATCH_ROWS", 2)
+    monkeypatch.setattr(intake, "_BATCH_ROWS", 2)
     corpus = upload(jsonl(*ROWS))
     taken = claims.take(Corpus, working="reading", waiting="queued")
     assert taken is not None
-    batches = corpora._batches(corpora.file_of(corpus), reader.detect(corpora.file_of(corpus)))
-    intake = corpora._Intake(taken)
-    intake.take(next(batches))
+    path = corpora.file_of(corpus)
+    batches = intake.batches(taken, reader.read(path, reader.detect(path)))
+    first = intake.Intake(taken)
+    first.take(next(batches))
     Corpus.objects.update(beat=timezone.now() - timedelta(seconds=claims.LEASE_SECONDS + 1))
 
     assert corpora.read_queued()
 
     with pytest.raises(claims.ClaimLost):
-        intake.take(next(batches))
+        first.take(next(batches))
     corpus.refresh_from_db()
     assert (corpus.status, corpus.rows_read, corpus.rows_new, corpus.rows_known) == ("ready", 6, 4, 2)
     assert list(corpus.examples.order_by("line").values_list("line", flat=True)) == [1, 2, 3, 4, 5, 6]
@@ -210,7 +211,7 @@ def test_a_corpus_whose_file_is_gone_fails_and_can_be_read_again():
 
 def test_an_unforeseen_error_fails_the_corpus_and_not_the_worker(monkeypatch, caplog):
     corpus = upload(jsonl(*ROWS))
-    monkeypatch.setattr(corpora, "_BATCH_ROWS", "not a number")
+    monkeypatch.setattr(intake, "_BATCH_ROWS", "not a number")
 
     assert corpora.read_queued()
 

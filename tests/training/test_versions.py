@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError
 from django.utils import timezone
 
-from training import claims, curation, storage, versions, wording
+from training import claims, curation, storage, tags, versions, wording
 from training.ml import dataset
 from training.models import DatasetVersion, Example, VersionRow
 from training.versions import Selection
@@ -76,7 +76,7 @@ def test_only_approved_rows_of_the_selection_are_frozen():
     assert sum(frozen({"tags": ["中文"]}).counts.values()) == 30
     assert sum(frozen({"tags": ["中文", "other"]}).counts.values()) == 60
     assert sum(frozen().counts.values()) == 60
-    assert versions.tags_in_use() == ["by-hand", "other", "中文"]
+    assert tags.in_use() == ["by-hand", "other", "中文"]
 
 
 def test_a_row_outside_the_selection_still_keeps_its_likeness_out_of_training():

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from training.admin import corpora, examples, models, runs, versions
+from training.admin import checks, collections, corpora, examples, models, recipes, runs, statistics, versions
 
-__all__ = ["corpora", "examples", "models", "runs", "versions"]
+__all__ = ["checks", "collections", "corpora", "examples", "models", "recipes", "runs", "statistics", "versions"]

@@ -2,32 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404
+from django.template.defaultfilters import filesizeformat
 from django.urls import URLPattern, reverse
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
-from training import corpora, curation, tasks, wording
+from training import corpora, curation, intake, tasks, wording
+from training.admin import columns
 from training.admin.pages import DataAdmin, bubbles, user_of
-from training.forms import UploadForm
+from training.forms import ReadAsForm, UploadForm
+from training.ml.corpus import FORMATS
 from training.ml.errors import PipelineError
 from training.models import Corpus, Example, Finding
 
 Status = Corpus.Status
-BADGES = {Status.QUEUED: "info", Status.READING: "primary", Status.READY: "success", Status.FAILED: "danger"}
-FORMATS = {
-    "prompt_completion": _("JSON Lines, prompt and completion"),
-    "messages": _("JSON Lines, messages"),
-    "preference": _("JSON Lines, prompt, chosen and rejected"),
-    "chitchat": _("GPT2-chitchat train.txt"),
+BADGES = {
+    Status.QUEUED: "info",
+    Status.READING: "primary",
+    Status.ASKING: "warning",
+    Status.READY: "success",
+    Status.FAILED: "danger",
+    Status.CANCELLED: "default",
 }
+GOING = (Status.QUEUED, Status.READING)
+# What the upload page says can be read: names of formats by kind, and how their files usually end.
+ACCEPTED: tuple[tuple[Any, tuple[str, ...], str], ...] = (
+    (
+        _("Questions and answers, dialogues"),
+        ("prompt_completion", "messages", "sharegpt", "alpaca", "utterances", "chatterbot"),
+        ".jsonl .json .yml",
+    ),
+    (_("Preferences and thumbs"), ("preference", "openai_preference", "label"), ".jsonl .json"),
+    (_("Lines of text"), ("chitchat", "tab_pairs", "conv", "documents", "text"), ".txt .conv .jsonl"),
+    (_("Tables; the columns are guessed, or asked for"), ("csv", "tsv", "xlsx"), ".csv .tsv .xlsx"),
+    (_("Documents, as drafts with their place"), ("markdown", "html", "docx"), ".md .html .docx"),
+)
+TABLES = ("csv", "tsv", "xlsx")
 FIRST_ROWS = 5
 
 
@@ -44,7 +63,8 @@ class CorpusAdmin(DataAdmin):
 
     @display(description=_("format"), ordering="format")
     def format_shown(self, corpus: Corpus) -> str:
-        return str(FORMATS.get(corpus.format, corpus.format or "–"))
+        known = FORMATS.get(corpus.format)
+        return gettext(known.title) if known else corpus.format or "–"
 
     def has_delete_permission(self, request: HttpRequest, obj: Corpus | None = None) -> bool:
         return False  # rows name their corpus; a bad upload is rejected row by row or all at once
@@ -55,6 +75,10 @@ class CorpusAdmin(DataAdmin):
             self.page("<int:pk>/approve/", require_POST(self.approve_view), "approve"),
             self.page("<int:pk>/reject/", require_POST(self.reject_view), "reject"),
             self.page("<int:pk>/again/", require_POST(self.again_view), "again"),
+            self.page("<int:pk>/cancel/", require_POST(self.cancel_view), "cancel"),
+            self.page("<int:pk>/read-as/", require_POST(self.read_as_view), "read_as"),
+            self.page("<int:pk>/columns/", self.columns_view, "columns"),
+            self.page("<int:pk>/effect/", self.effect_view, "effect"),
         ]
 
     # --- pages ---
@@ -66,21 +90,35 @@ class CorpusAdmin(DataAdmin):
         form = UploadForm(request.POST or None, request.FILES or None)
         if request.method == "POST" and form.is_valid():
             return self._upload(request, form)
-        return self.show(request, "corpus_upload.html", title=gettext("Upload a file"), form=form)
+        return self._upload_page(request, form)
+
+    def _upload_page(self, request: HttpRequest, form: UploadForm) -> HttpResponse:
+        accepted = [(label, [gettext(FORMATS[name].title) for name in names], ends) for label, names, ends in ACCEPTED]
+        return self.show(request, "corpus_upload.html", title=gettext("Upload files"), form=form, accepted=accepted)
 
     def _upload(self, request: HttpRequest, form: UploadForm) -> HttpResponse:
-        data = dict(form.cleaned_data)
-        file = data.pop("file")
-        try:
-            corpus = corpora.add_upload(file, original_name=file.name, owner=user_of(request), **data)
-        except corpora.SameFile as error:
-            messages.warning(request, wording.error_text(error))
-            return _to_page(error.facts["corpus"])
-        except PipelineError as error:
-            form.add_error("file", wording.error_text(error))
-            return self.show(request, "corpus_upload.html", title=gettext("Upload a file"), form=form)
+        """Each file by itself: one that cannot be taken leaves the others alone."""
+        data = form.cleaned_data
+        files = data["file"]
+        added: list[int] = []
+        for file in files:
+            facts = {name: data[name] for name in ("licence", "source_url")}
+            name = data["name"] if len(files) == 1 else ""
+            try:
+                corpus = corpora.add_upload(
+                    file, name=name, original_name=file.name, owner=user_of(request), options=form.options(), **facts
+                )
+            except corpora.SameFile as error:
+                messages.warning(request, wording.error_text(error))
+                added.append(error.facts["corpus"])
+            except PipelineError as error:
+                form.add_error("file", f"{file.name}: {wording.error_text(error)}")
+            else:
+                added.append(corpus.pk)
         tasks.ring_data()
-        return _to_page(corpus.pk)
+        if form.errors:
+            return self._upload_page(request, form)
+        return _to_page(added[0]) if len(files) == 1 else HttpResponseRedirect(_list_url())
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -91,6 +129,9 @@ class CorpusAdmin(DataAdmin):
             raise Http404
         context = {"corpus": corpus, "progress": _progress(corpus), "format": self.format_shown(corpus)}
         context["error"] = wording.corpus_error(corpus)
+        context["is_table"] = corpus.format in TABLES
+        if corpus.status not in GOING:
+            context["read_as"] = ReadAsForm(initial=corpus.options)
         return self.show(request, "corpus_page.html", title=corpus.name, **context, **_contents(corpus))
 
     def progress_view(self, request: HttpRequest, pk: int) -> JsonResponse:
@@ -117,16 +158,61 @@ class CorpusAdmin(DataAdmin):
 
     def again_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         self.require_change(request)
+        self._ask(request, lambda: corpora.queue(get_object_or_404(Corpus, pk=pk)))
+        return _to_page(pk)
+
+    def cancel_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        self.require_change(request)
+        self._ask(request, lambda: corpora.cancel(get_object_or_404(Corpus, pk=pk)))
+        return _to_page(pk)
+
+    def read_as_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        self.require_change(request)
+        form = ReadAsForm(request.POST)
+        if form.is_valid():
+            self._ask(request, lambda: corpora.read_as(get_object_or_404(Corpus, pk=pk), form.options()))
+        return _to_page(pk)
+
+    def columns_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Shows what a choice would make of the rows, and reads the file so when that is what was pressed."""
+        self.require_change(request)
+        corpus = get_object_or_404(Corpus, pk=pk)
+        if request.method == "POST" and "look" not in request.POST:
+            self._ask(request, lambda: corpora.read_as(corpus, columns.options(corpus, request.POST)))
+            return _to_page(pk)
+        context = columns.context(corpus, request.POST) | {"corpus": corpus}
+        return self.show(request, "corpus_columns.html", title=gettext("What the columns are"), **context)
+
+    def effect_view(self, request: HttpRequest, pk: int) -> JsonResponse:
+        """Asked for only when somebody thinks of reading anew: among a million rows it takes a moment."""
+        self.require_view(request)
+        return JsonResponse({"text": _effect(get_object_or_404(Corpus, pk=pk))})
+
+    def _ask(self, request: HttpRequest, verb: Callable[[], None]) -> None:
         try:
-            corpora.queue(get_object_or_404(Corpus, pk=pk))
-        except corpora.NotAllowed as error:
+            verb()
+        except PipelineError as error:
             messages.warning(request, wording.error_text(error))
         tasks.ring_data()
-        return _to_page(pk)
 
 
 def _to_page(pk: int) -> HttpResponseRedirect:
     return HttpResponseRedirect(reverse("admin:training_corpus_change", args=(pk,)))
+
+
+def _list_url() -> str:
+    return reverse("admin:training_corpus_changelist")
+
+
+def _effect(corpus: Corpus) -> str:
+    """What reading anew would replace, and what would stay; empty where there is nothing yet."""
+    every = corpus.examples.count()
+    if not every:
+        return ""
+    replaced = intake.untouched_of(corpus).count()
+    return gettext(
+        "Drafts that nobody has worked on are replaced (%(replaced)s). All other rows stay as they are (%(staying)s)."
+    ) % {"replaced": replaced, "staying": every - replaced}
 
 
 def _progress(corpus: Corpus) -> dict[str, Any]:
@@ -134,12 +220,23 @@ def _progress(corpus: Corpus) -> dict[str, Any]:
         "state": corpus.status,
         "label": corpus.get_status_display(),
         "share": corpus.share_read,
-        "finished": corpus.status in (Status.READY, Status.FAILED),
+        "finished": corpus.status not in GOING,
         "rows_read": corpus.rows_read,
         "rows_new": corpus.rows_new,
         "rows_known": corpus.rows_known,
         "rows_bad": corpus.rows_bad,
+        "bytes": filesizeformat(corpus.bytes_read),
+        **_speed(corpus),
     }
+
+
+def _speed(corpus: Corpus) -> dict[str, str]:
+    """Rows in a second, and how long the rest will take at the pace so far."""
+    if corpus.status != Status.READING or not corpus.started_at or not corpus.beat or not corpus.share_read:
+        return {"rate": "–", "left": "–"}
+    seconds = max(0.1, (corpus.beat - corpus.started_at).total_seconds())
+    left = round(seconds * (1 / corpus.share_read - 1))
+    return {"rate": f"{corpus.rows_read / seconds:,.0f}", "left": f"{left // 60}:{left % 60:02d}"}
 
 
 def _contents(corpus: Corpus) -> dict[str, Any]:
@@ -159,6 +256,7 @@ def _contents(corpus: Corpus) -> dict[str, Any]:
 def _shown(finding: Finding) -> dict[str, Any]:
     return {
         "line": finding.line,
+        "member": finding.facts.get("member", ""),
         "text": wording.finding_text(finding),
         "excerpt": finding.excerpt,
         "severity": finding.severity,

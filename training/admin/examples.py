@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import asdict
+from typing import Any, cast
 
 from django.contrib import admin, messages
-from django.core.cache import cache
+from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import ValidationError
+from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
 from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -15,103 +17,120 @@ from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, reverse
 from django.utils import timezone
 from django.utils.dateformat import format as date_format
-from django.utils.html import format_html_join
+from django.utils.functional import cached_property
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 from unfold.decorators import action, display
 
-from training import curation, versions
-from training.admin.pages import EXAMPLE_BADGES, DataAdmin, bubbles, role_choices, user_of
+from training import curation, scores, search
+from training.admin import example_page, teaching
+from training.admin.bulk import DEEDS, BulkPages
+from training.admin.exports import ExampleExports
+from training.admin.pages import CHOICES, EXAMPLE_BADGES, bubbles, role_choices, user_of
+from training.admin.review import ReviewPages
+from training.filters import Filter, narrowed
 from training.forms import DialogueForm, EditForm, QuestionForm, body_of
 from training.ml.errors import PipelineError
-from training.ml.records import SPLITS
+from training.ml.words import marked
 from training.models import Example, VersionRow
-from training.narration import split_name
 from training.wording import error_text
 
-TAGS_KEPT_SECONDS = 30
+CHARS_SHOWN = 120
+CHARS_BEFORE = 12  # of a text, before the first word that was searched for
 EMPTY_TURNS = [{"role": role, "content": ""} for role in ("user", "assistant", "user", "assistant")]
-ACTIONS = {
-    "added": _("Added"),
-    "approved": _("Approved"),
-    "rejected": _("Rejected"),
-    "edited": _("Edited"),
-    "reopened": _("Back to draft"),
-    "replaced": _("Replaced by its author"),
-    "withdrawn": _("Withdrawn by its author"),
-}
+MOST_LISTED = 10_000
 
 
-class TagFilter(admin.SimpleListFilter):
-    title = _("tag")
-    parameter_name = "tag"
+class PartOfFilter(admin.SimpleListFilter):
+    """One part of training.filters.Filter, as the list's side shows it."""
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        # To know the tags every row is looked at; the list must not pay that at each click.
-        tags = cache.get_or_set("training.tags", versions.tags_in_use, TAGS_KEPT_SECONDS) or []
-        return [(tag, tag) for tag in tags]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Example]) -> QuerySet[Example]:
-        tag = self.value()
-        return versions.with_tag(queryset, tag) if tag else queryset
-
-
-class LanguageFilter(admin.SimpleListFilter):
-    title = _("language")
-    parameter_name = "language"
+    parameter_name = ""
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("zh", _("Chinese")), ("en", _("English"))]
+        return CHOICES[self.parameter_name]()
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Example]) -> QuerySet[Example]:
-        return queryset.filter(language=self.value()) if self.value() else queryset
+        value = getattr(Filter.read({self.parameter_name: self.value() or ""}), self.parameter_name)
+        return narrowed(queryset, self.parameter_name, value) if value else queryset
 
 
-class SplitFilter(admin.SimpleListFilter):
-    title = _("split")
-    parameter_name = "split"
+def _part(name: str, title: Any) -> type[PartOfFilter]:
+    return type(f"{name.title()}Filter", (PartOfFilter,), {"title": title, "parameter_name": name})
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("none", _("never frozen")), *((split, split_name(split)) for split in SPLITS)]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Example]) -> QuerySet[Example]:
-        split = self.value()
-        return queryset.filter(split="" if split == "none" else split) if split else queryset
+class NewestFirst(Paginator):  # type: ignore[type-arg]  # it takes no argument when it runs
+    """The newest rows of a filter, found by their keys in one look; pages behind MOST_LISTED are not counted."""
+
+    @cached_property
+    def keys(self) -> list[int]:
+        rows = cast("QuerySet[Example]", self.object_list)
+        return list(rows.values_list("pk", flat=True)[: MOST_LISTED + 1])
+
+    @cached_property
+    def count(self) -> int:
+        return min(len(self.keys), MOST_LISTED)
+
+    @property
+    def has_more(self) -> bool:
+        return len(self.keys) > MOST_LISTED
+
+    def page(self, number: int | str) -> Page[Example]:
+        number = self.validate_number(number)
+        start = (number - 1) * self.per_page
+        keys = self.keys[start : min(start + self.per_page, MOST_LISTED)]
+        rows = Example.objects.filter(pk__in=keys).select_related("corpus").order_by("-pk")
+        return Page(rows, number, self)
 
 
 @admin.register(Example)
-class ExampleAdmin(DataAdmin):
+class ExampleAdmin(ReviewPages, BulkPages, ExampleExports):
     list_display = ("chat", "badge", "kind", "source", "changed")
     list_display_links = ("chat",)
-    list_filter = ("status", "kind", "corpus", TagFilter, LanguageFilter, SplitFilter)
-    search_fields = ("preview", "^source_key")
-    list_select_related = ("corpus",)
+    list_filter = (
+        _part("status", _("status")),
+        _part("kind", _("kind")),
+        _part("corpus", _("corpus")),
+        _part("tag", _("tag")),
+        _part("language", _("language")),
+        _part("split", _("split")),
+        _part("findings", _("findings")),
+    )
+    search_fields = ("preview",)  # that there is a field to search in; see get_search_results
+    search_help_text = _("Words that are all in it, or the beginning of a source key.")
+    list_before_template = "admin/training/example_list_top.html"
     list_per_page = 30
+    list_max_show_all = 0
+    paginator = NewestFirst
     show_full_result_count = False
-    actions = ("approve_all", "reject_all", "reopen_all")
+    sortable_by = ()
+    actions = ("approve_all", "reject_all", "reopen_all", "export_chosen")
 
     @display(description=_("content"))
     def chat(self, example: Example) -> SafeString:
-        parts = [(bubble["role"], bubble["text"][:120]) for bubble in bubbles(example.body)[:4]]
+        parts = [
+            (bubble["role"], _marked(bubble["text"], vars(example).get("searched", [])))
+            for bubble in bubbles(example.body)[:4]
+        ]
         return format_html_join("", '<span class="cs-line" data-role="{}">{}</span>', parts)
 
-    @display(description=_("status"), label=EXAMPLE_BADGES, ordering="status")
+    @display(description=_("status"), label=EXAMPLE_BADGES)
     def badge(self, example: Example) -> tuple[str, str]:
         return example.status, example.get_status_display()
 
-    @display(description=_("source"), ordering="corpus")
+    @display(description=_("source"))
     def source(self, example: Example) -> SafeString:
         corpus = [example.corpus.name] if example.corpus else []
         return format_html_join("", '<span class="cs-tag">{}</span>', ((name,) for name in [*corpus, *example.tags]))
 
-    @display(description=_("changed"), ordering="updated_at")
+    @display(description=_("changed"))
     def changed(self, example: Example) -> str:
         return date_format(timezone.localtime(example.updated_at), "Y-m-d H:i")
 
     class Media:
-        css = {"all": ("training/data.css",)}
+        css = {"all": ("training/data.css", "training/review.css")}
 
     def has_delete_permission(self, request: HttpRequest, obj: Example | None = None) -> bool:
         return False  # rejected is enough, and keeps the history
@@ -141,19 +160,59 @@ class ExampleAdmin(DataAdmin):
             self.page("add/dialogue/", self.add_dialogue_view, "dialogue"),
             self.page("<int:pk>/approve/", require_POST(self.approve_view), "approve"),
             self.page("<int:pk>/reject/", require_POST(self.reject_view), "reject"),
+            self.page("<int:pk>/score/", require_POST(self.score_view), "score"),
+            self.page("<int:pk>/pair/", require_POST(self.pair_view), "pair"),
+            *self.review_pages(),
+            *self.bulk_pages(),
+            *self.export_pages(),
         ]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        chosen = Filter.read(request.GET)
+        facts = {
+            "list_query": chosen.query(),
+            "shown": asdict(chosen),
+            "deeds": DEEDS.items(),
+            "may_change": self.has_change_permission(request),
+            "not_indexed": search.waiting_count() if chosen.q else 0,
+            "most": MOST_LISTED,
+        }
+        answer: HttpResponse = super().changelist_view(request, facts | (extra_context or {}))
+        return answer
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Example], search_term: str
+    ) -> tuple[QuerySet[Example], bool]:
+        return (search.matching(queryset, search_term) if search_term.strip() else queryset), False
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        changelist: ChangeList = super().get_changelist_instance(request)
+        # Django reads a single page by the whole filter once more, past the keys that the paginator has.
+        changelist.result_list = changelist.paginator.get_page(changelist.page_num).object_list
+        words = search.asked(changelist.query)
+        for row in changelist.result_list:
+            vars(row)["searched"] = words  # for showing them marked
+        return changelist
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         self.require_add(request)
-        form = QuestionForm(request.POST or None)
+        offered = teaching.offered(request)
+        if "offer" in request.GET and offered is None:
+            text = gettext("Nothing was saved: it was open for too long, or its author took the consent back.")
+            messages.warning(request, text)
+            return HttpResponseRedirect(request.path)
+        form = QuestionForm(request.POST or None, initial=offered)
         if request.method == "POST" and form.is_valid():
             data = dict(form.cleaned_data)
+            if offered:
+                data |= {name: offered[name] for name in ("source_key", "provenance")}
             done = self._try(form, lambda: curation.add_pair_of_qa(**data, user=user_of(request)))
             if done is not None:
                 return self._added(request, done[0])
-        return self.show(request, "example_question.html", title=gettext("Add a question and answer"), form=form)
+        title = gettext("Teach this") if offered else gettext("Add a question and answer")
+        return self.show(request, "example_question.html", title=title, form=form, offered=offered)
 
     def add_dialogue_view(self, request: HttpRequest) -> HttpResponse:
         self.require_add(request)
@@ -210,11 +269,14 @@ class ExampleAdmin(DataAdmin):
             "form": form,
             "bubbles": bubbles(body),
             "turns": _posted_turns(request) or [*body.get("messages", []), *body.get("prompt", [])],
-            "answers": _answers(request, example),
+            "answers": example_page.answer_fields(example, request.POST),
             "roles": role_choices(),
             "may_change": self.has_change_permission(request, example),
-            "siblings": _siblings(example),
-            "history": _history(example),
+            "siblings": example_page.siblings(example),
+            "alike": example_page.alike(example),
+            "marks": example_page.marks(example),
+            "upside_down": scores.is_upside_down(example),
+            "history": example_page.history(example),
             "withdrawn": curation.WITHDRAWN in example.provenance,
             "versions": VersionRow.objects.filter(example=example).select_related("version"),
         }
@@ -227,11 +289,51 @@ class ExampleAdmin(DataAdmin):
         reason = request.POST.get("reason", "")[:500]
         return self._decide(request, pk, lambda rows: curation.reject(rows, user=user_of(request), reason=reason))
 
+    def score_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        value = request.POST.get("value", "")
+        mark = int(value) if value in {"1", "2", "3", "4", "5"} else 0
+        return self._told(
+            request, pk, lambda: scores.score(pk, request.POST.get("answer", ""), mark, user=user_of(request))
+        )
+
+    def pair_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        one, other = get_object_or_404(Example, pk=pk), get_object_or_404(Example, pk=request.POST.get("other") or 0)
+
+        def pair() -> None:
+            made = scores.pair_of(one, other, user=user_of(request))
+            text = gettext("A pair was made of the two: %(pair)s. It waits for review.")
+            messages.success(request, text % {"pair": f"#{made.pk}"})
+
+        return self._told(request, pk, pair)
+
+    def _told(self, request: HttpRequest, pk: int, verb: Callable[[], object]) -> HttpResponse:
+        self.require_change(request)
+        get_object_or_404(Example, pk=pk)
+        try:
+            verb()
+        except PipelineError as error:
+            messages.error(request, error_text(error))
+        return _to_page(pk)
+
     def _decide(self, request: HttpRequest, pk: int, verb: Callable[[QuerySet[Example]], int]) -> HttpResponse:
         self.require_change(request)
         example = get_object_or_404(Example, pk=pk)
         self._tell(request, verb(Example.objects.filter(pk=example.pk)))
         return _to_page(pk)
+
+
+def _marked(text: str, words: list[str]) -> SafeString:
+    """The start of a text, or what stands round the first word that was searched for."""
+    start = len(text) if words else 0
+    for piece in marked(text, words) if words else []:
+        if piece.found:
+            start = text.index(piece.text)
+            break
+    shown = "…" + text[start - CHARS_BEFORE :] if CHARS_BEFORE < start < len(text) else text
+    pieces = marked(shown[:CHARS_SHOWN], words)
+    return format_html_join(
+        "", "{}", ((format_html("<mark>{}</mark>", text) if found else text,) for found, text in pieces)
+    )
 
 
 def _to_page(pk: int) -> HttpResponseRedirect:
@@ -259,33 +361,3 @@ def _posted_turns(request: HttpRequest) -> list[dict[str, str]]:
     """What a person typed, for showing it again beside an error."""
     pairs = zip(request.POST.getlist("role"), request.POST.getlist("turn"), strict=False)
     return [{"role": role, "content": text} for role, text in pairs]
-
-
-def _answers(request: HttpRequest, example: Example) -> list[dict[str, str]]:
-    """The single texts of a pair, label or document, as fields."""
-    names = {"chosen": _("Better answer"), "rejected": _("Worse answer"), "completion": _("Answer"), "text": _("Text")}
-    return [
-        {"name": name, "label": str(label), "text": request.POST.get(name, example.body[name])}
-        for name, label in names.items()
-        if name in example.body
-    ]
-
-
-def _siblings(example: Example) -> QuerySet[Example]:
-    """Other ways to ask for the same fact."""
-    if not example.group:
-        return Example.objects.none()
-    return Example.objects.filter(group=example.group).exclude(pk=example.pk)[:20]
-
-
-def _history(example: Example) -> list[dict[str, Any]]:
-    return [
-        {
-            "at": event.at,
-            "who": event.user.get_username() if event.user else "",
-            "what": ACTIONS.get(event.action, event.action),
-            "note": event.note,
-            "before": bubbles(event.before) if event.before else [],
-        }
-        for event in example.events.select_related("user").order_by("-id")
-    ]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 from django.contrib.auth.models import User
+from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -15,9 +16,14 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
-from training.ml.records import Body
-from training.models import Example
+from training import tags
+from training.filters import NEVER_FROZEN
+from training.ml.records import SPLITS, Body
+from training.models import Corpus, Example
+from training.narration import split_name
 
+TAGS_KEPT_SECONDS = 30
+CORPORA_OFFERED = 200
 ROLE_NAMES = {"user": _("Person"), "assistant": _("Assistant"), "system": _("System")}
 EXAMPLE_BADGES = {
     Example.Status.DRAFT: "warning",
@@ -78,6 +84,27 @@ def bubbles(body: Body) -> list[dict[str, str]]:
 
 def _bubble(role: str, name: str, text: str) -> dict[str, str]:
     return {"role": role, "name": name, "text": text}
+
+
+def known_tags() -> list[str]:
+    """The tags in use, asked for once in a while."""
+    return cast("list[str]", cache.get_or_set("training.tags", tags.in_use, TAGS_KEPT_SECONDS) or [])
+
+
+# What examples can be filtered by, with the words for people; see training.filters.
+CHOICES: dict[str, Callable[[], list[tuple[str, Any]]]] = {
+    "status": lambda: list(Example.Status.choices),
+    "kind": lambda: list(Example.Kind.choices),
+    "corpus": lambda: [(str(pk), name) for pk, name in Corpus.objects.values_list("pk", "name")[:CORPORA_OFFERED]],
+    "language": lambda: [("zh", _("Chinese")), ("en", _("English"))],
+    "tag": lambda: [(tag, tag) for tag in known_tags()],
+    "findings": lambda: [("open", _("with findings"))],
+    "split": lambda: [(NEVER_FROZEN, _("never frozen")), *((split, split_name(split)) for split in SPLITS)],
+}
+
+
+def filter_choices() -> dict[str, list[tuple[str, Any]]]:
+    return {name: choices() for name, choices in CHOICES.items()}
 
 
 def role_choices() -> Iterable[tuple[str, Any]]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from django.contrib import admin, messages
-from django.core.handlers.asgi import ASGIRequest
 from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
@@ -19,7 +16,8 @@ from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
 from training import tasks, versions, wording
-from training.admin.pages import DataAdmin, bubbles, user_of
+from training.admin.pages import bubbles, user_of
+from training.admin.version_pages import VersionPages, text_stream
 from training.forms import FreezeForm
 from training.ml.dataset import FrozenDataset, counted
 from training.ml.errors import PipelineError
@@ -31,11 +29,10 @@ Status = DatasetVersion.Status
 BADGES = {Status.QUEUED: "info", Status.FREEZING: "primary", Status.FROZEN: "success", Status.FAILED: "danger"}
 STAGES = {"read": _("Reading the rows"), "cluster": _("Looking for near-duplicates"), "write": _("Writing")}
 SHOWN_ROWS = 5
-_CHUNK_LINES = 500
 
 
 @admin.register(DatasetVersion)
-class DatasetVersionAdmin(DataAdmin):
+class DatasetVersionAdmin(VersionPages):
     list_display = ("name", "badge", "kind", "counts_shown", "hash_shown", "owner", "created_at")
     list_filter = ("status", "kind")
     search_fields = ("name", "sha256")
@@ -61,6 +58,8 @@ class DatasetVersionAdmin(DataAdmin):
         return [
             self.page("<int:pk>/progress/", self.progress_view, "progress"),
             self.page("<int:pk>/download/", self.download_view, "download"),
+            *self.export_pages(),
+            *self.looking_pages(),
             self.page("<int:pk>/again/", require_POST(self.again_view), "again"),
         ]
 
@@ -87,7 +86,7 @@ class DatasetVersionAdmin(DataAdmin):
                 name=data["name"],
                 kind=data["kind"],
                 owner=user_of(request),
-                recipe=versions.recipe_of(data["steps"]),
+                recipe=form.chosen_recipe(),
                 parent=_newest(data["kind"]),
             )
         except PipelineError as error:
@@ -119,15 +118,8 @@ class DatasetVersionAdmin(DataAdmin):
         except PipelineError as error:
             messages.error(request, wording.error_text(error))
             return _to_page(pk)
-        chunks = _chunks(versions.as_lines(version))
-        # Each server takes only its own sort of iterator without collecting it whole.
-        content = _async(chunks) if isinstance(request, ASGIRequest) else chunks
         name = f"{slugify(version.name) or 'dataset'}-{version.sha256[:12]}.jsonl"
-        return StreamingHttpResponse(
-            content,
-            content_type="application/jsonl; charset=utf-8",
-            headers={"Content-Disposition": f'attachment; filename="{name}"'},
-        )
+        return text_stream(request, versions.as_lines(version), name, "application/jsonl")
 
     def again_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         self.require_change(request)
@@ -141,22 +133,6 @@ class DatasetVersionAdmin(DataAdmin):
 
 def _to_page(pk: int) -> HttpResponseRedirect:
     return HttpResponseRedirect(reverse("admin:training_datasetversion_change", args=(pk,)))
-
-
-def _chunks(lines: Iterator[str]) -> Iterator[str]:
-    held: list[str] = []
-    for line in lines:
-        held.append(line)
-        if len(held) == _CHUNK_LINES:
-            yield "".join(held)
-            held = []
-    yield "".join(held)
-
-
-async def _async(chunks: Iterator[str]) -> AsyncIterator[str]:
-    pull = sync_to_async(lambda: next(chunks, None))
-    while (chunk := await pull()) is not None:
-        yield chunk
 
 
 def _first_choice(request: HttpRequest) -> dict[str, Any]:

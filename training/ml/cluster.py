@@ -1,38 +1,28 @@
-"""Near-duplicate clusters of texts: MinHash and LSH (datasketch) to find candidates, exact Jaccard to decide.
+"""Near-duplicate clusters of texts.
 
-A text is the set of its character pairs and of the jieba words of its start. The result depends on the set of texts
-only, not on their order. Knows nothing of rows, splits or files.
+Candidates come from MinHash bands and from rare character triples (`sketches`); Jaccard, or for a few characters
+`likeness`, decides. The result depends on the set of texts only, not on their order. Knows nothing of rows, splits
+or files.
 """
 
 from __future__ import annotations
 
 import hashlib
-import logging
-import unicodedata
-import zlib
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 
-import jieba
 import numpy as np
 from numpy.typing import NDArray
 
+from training.ml.likeness import SHORTEST, differs_by_slips, essence, fold, letters, other_numbers
 from training.ml.records import Body, Kind
+from training.ml.sketches import BANDS, Numbers, Pairs, Sketches, met_by_triples
 
-Features = NDArray[np.uint32]
-
-SIMILAR = 0.7  # Jaccard from which two texts count as near-duplicates
-# 24 bands of 5: two texts at 0.7 meet with 0.988, two at 0.15 with 0.002.
-_BANDS, _BAND_ROWS = 24, 5
-_PERMUTATIONS = _BANDS * _BAND_ROWS
-_ESTIMATE_MARGIN = 0.2
-# A near-copy of a text that is already in the index would find nothing that the other does not.
-_SAME = 0.95
-# Shorter texts have too few features for a share to mean anything: only equal ones meet.
-_SHORTEST = 4
-# jieba cuts half a million characters a second; the start is enough to tell short questions apart.
-_WORD_CHARS = 32
-
-jieba.setLogLevel(logging.WARNING)
+# What counts as a near-duplicate; a frozen dataset says by which it was split.
+# 1: Jaccard 0.7 of character pairs and words. 2: of characters and pairs; also slips, another order, polite words.
+DEFINITION = 2
+SIMILAR = 0.72  # Jaccard of characters and pairs from which two texts count as near-duplicates
+# From here on two texts of exactly the same characters are one in another order.
+_REORDERED = 0.5
 
 
 class UnionFind:
@@ -53,10 +43,31 @@ class UnionFind:
         self._parent[self.find(other)] = self.find(one)
 
 
+class _Groups:
+    """Which texts are in one group so far: each points at a smaller number of its group, or at itself."""
+
+    def __init__(self, count: int) -> None:
+        self.firsts: Numbers = np.arange(count)
+
+    def apart(self, pairs: Pairs) -> Pairs:
+        return pairs.where(self.firsts[pairs.ones] != self.firsts[pairs.others])
+
+    def join(self, pairs: Pairs) -> None:
+        for one, other in pairs:
+            low, high = sorted((self._first(one), self._first(other)))
+            self.firsts[high] = low
+        while (nearer := self.firsts[self.firsts]).tolist() != self.firsts.tolist():
+            self.firsts = nearer
+
+    def _first(self, number: int) -> int:
+        while (before := int(self.firsts[number])) != number:
+            number = before
+        return number
+
+
 def normalise(text: str) -> str:
-    """What is compared: NFKC, lower case, letters and digits of every script only."""
-    folded = unicodedata.normalize("NFKC", text).lower()
-    return "".join(filter(str.isalnum, folded)) or folded.strip()
+    """NFKC, lower case, letters and digits of every script only."""
+    return letters(fold(text))
 
 
 def text_of(kind: Kind, body: Body) -> str:
@@ -74,81 +85,68 @@ def text_of(kind: Kind, body: Body) -> str:
     return "\n".join(message["content"] for message in messages)
 
 
-def _features(text: str) -> Features:
-    """Hashes of character pairs and words, sorted and unique."""
-    points = np.frombuffer(text.encode("utf-32-le", "replace"), dtype=np.uint32)
-    pairs = points[:-1] * np.uint32(0x9E3779B1) ^ points[1:] * np.uint32(0x85EBCA77)
-    words = [zlib.crc32(word.encode("utf-8", "replace")) for word in jieba.cut(text[:_WORD_CHARS]) if len(word) > 1]
-    return np.unique(np.concatenate([pairs, np.array(words, dtype=np.uint32)]))
-
-
-def _jaccard(one: Features, other: Features) -> float:
-    shared = np.intersect1d(one, other, assume_unique=True).size
-    return float(shared / (one.size + other.size - shared))
-
-
-class _Index:
-    """Texts seen so far; `neighbours` finds the similar ones among them and remembers the new one."""
-
-    def __init__(self, count: int) -> None:
-        # It brings scipy, a second that a starting web process need not wait.
-        from datasketch import MinHash, MinHashLSH
-
-        self._lsh = MinHashLSH(num_perm=_PERMUTATIONS, params=(_BANDS, _BAND_ROWS))
-        self._empty = MinHash(num_perm=_PERMUTATIONS, hashfunc=int, scheme="affine32")
-        self._signatures = np.zeros((count, _PERMUTATIONS), dtype=np.uint32)
-        self._features: list[Features] = []
-
-    def neighbours(self, text: str) -> list[int]:
-        features = _features(text)
-        sketch = self._empty.copy()
-        sketch.update_batch(features.tolist())
-        number = len(self._features)
-        self._features.append(features)
-        self._signatures[number] = sketch.hashvalues
-        found = self._similar(number, self._lsh.query(sketch))
-        if not any(share >= _SAME for _, share in found):
-            self._lsh.insert(number, sketch, check_duplication=False)
-        return [other for other, _ in found]
-
-    def _similar(self, number: int, candidates: list[int]) -> list[tuple[int, float]]:
-        if not candidates:
-            return []
-        chosen = np.array(sorted(candidates))
-        estimates = (self._signatures[chosen] == self._signatures[number]).mean(axis=1)
-        likely = chosen[estimates >= SIMILAR - _ESTIMATE_MARGIN]
-        shares = ((int(other), _jaccard(self._features[number], self._features[other])) for other in likely)
-        return [(other, share) for other, share in shares if share >= SIMILAR]
-
-
 def cluster(texts: Sequence[str], *, on_progress: Callable[[int], None] = lambda done: None) -> list[str]:
     """One cluster id a text, in the order given; alike texts get the same id.
 
     The id is the hash of the cluster's smallest text hash: the same texts give the same ids on any machine.
-    on_progress is called with the number of texts done, every few hundred.
+    on_progress is called with the number of texts done, every second or so.
     """
-    keys = [_key(normalise(text)) for text in texts]
-    distinct = {key: normalise(text) for key, text in zip(keys, texts, strict=True)}
-    groups = UnionFind()
+    compared = [essence(text) for text in texts]
     # Sorted, because which candidates are met depends a little on the order.
-    ordered = sorted(key for key, text in distinct.items() if len(text) >= _SHORTEST)
-    index = _Index(len(ordered))
-    for number, key in enumerate(ordered):
-        for other in index.neighbours(distinct[key]):
-            groups.union(ordered[other], key)
-        if number % 500 == 0:
-            on_progress(number)
-    names = _smallest(groups, distinct)
-    return [names[groups.find(key)] for key in keys]
+    distinct = sorted(set(compared))
+    firsts = _grouped(distinct, lambda share: on_progress(int(share * len(texts))))
+    keys = [_key(text) for text in distinct]
+    names: dict[int, str] = {}
+    for key, first in zip(keys, firsts, strict=True):
+        names[first] = min(key, names.get(first, key))
+    named = {text: names[first] for text, first in zip(distinct, firsts, strict=True)}
+    return [named[text] for text in compared]
 
 
 def _key(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:24]
 
 
-def _smallest(groups: UnionFind, keys: Iterable[str]) -> dict[Hashable, str]:
-    names: dict[Hashable, str] = {}
-    for key in keys:
-        root = groups.find(key)
-        names[root] = min(key, names.get(root, key))
-    return names
+def _grouped(texts: Sequence[str], on_progress: Callable[[float], None]) -> list[int]:
+    """For each text the number of the first of its group."""
+    groups = _Groups(len(texts))
+    long = np.array([number for number, text in enumerate(texts) if len(text) >= SHORTEST], dtype=np.int64)
+    if len(long) > 1:
+        compared = [texts[number] for number in long.tolist()]
+        found = _Groups(len(compared))
+        for near in _near(compared, found, on_progress):
+            found.join(near)
+        groups.firsts[long] = long[found.firsts]
+    result: list[int] = groups.firsts.tolist()
+    return result
+
+
+def _near(texts: Sequence[str], groups: _Groups, on_progress: Callable[[float], None]) -> Iterator[Pairs]:
+    """Pairs of near-duplicates, a part at a time; those that are in one group by then are not looked at again."""
+    sketches = Sketches(texts, lambda done: on_progress(0.5 * done / len(texts)))
+    for band in range(BANDS):
+        pairs = groups.apart(sketches.met_in_band(band))
+        yield _judged(texts, pairs, sketches.jaccard(pairs))
+        on_progress(0.5 + 0.3 * band / BANDS)
+    pairs = groups.apart(met_by_triples(texts))
+    yield pairs.where(_by_slips(texts, pairs, lambda share: on_progress(0.8 + 0.2 * share)))
+
+
+def _judged(texts: Sequence[str], pairs: Pairs, shares: NDArray[np.float64]) -> Pairs:
+    likely = pairs.where(shares >= _REORDERED)
+    alike = shares[shares >= _REORDERED] >= SIMILAR
+    for number, (one, other) in enumerate(likely):
+        if alike[number]:
+            alike[number] = not other_numbers(texts[one], texts[other])
+        else:
+            alike[number] = sorted(texts[one]) == sorted(texts[other])
+    return likely.where(alike)
+
+
+def _by_slips(texts: Sequence[str], pairs: Pairs, on_progress: Callable[[float], None]) -> NDArray[np.bool_]:
+    near = np.zeros(len(pairs), dtype=np.bool_)
+    for number, (one, other) in enumerate(pairs):
+        near[number] = differs_by_slips(texts[one], texts[other])
+        if number % 10_000 == 0:
+            on_progress(number / len(pairs))
+    return near

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import uuid
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -24,3 +26,16 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def write_whole(path: Path, texts: Iterable[str]) -> None:
+    """The texts one after the other as UTF-8, all of them under this name or none."""
+    aside = path.with_name(f".{uuid.uuid4().hex}")
+    try:
+        with aside.open("w", encoding="utf-8", newline="") as file:
+            file.writelines(texts)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)

@@ -16,6 +16,7 @@ class Corpus(models.Model):
        |         |-----> ASKING      a table whose columns a person has to name; then QUEUED again
        |         |-----> CANCELLED   by a person; what was read stays, reading again goes on
        '---------'                   a lost reader: the lease ran out, it is read again from the start
+    READY -> QUEUED when a person has it read anew as another format.
     """
 
     class Status(models.TextChoices):
@@ -30,7 +31,7 @@ class Corpus(models.Model):
         Status.QUEUED: (Status.READING, Status.CANCELLED),
         Status.READING: (Status.READY, Status.FAILED, Status.QUEUED, Status.ASKING, Status.CANCELLED),
         Status.ASKING: (Status.QUEUED, Status.CANCELLED),
-        Status.READY: (),
+        Status.READY: (Status.QUEUED,),
         Status.FAILED: (Status.QUEUED,),
         Status.CANCELLED: (Status.QUEUED,),
     }
@@ -91,6 +92,7 @@ class Collection(models.Model):
        ^         |-----> FAILED      `error` says why, in words
        |         |-----> STOPPED     by a person; going on continues where it stopped
        '---------'                   a lost process: it goes on where it was
+    STOPPED, FAILED -> DONE          a person takes what was found so far
     """
 
     class Status(models.TextChoices):
@@ -110,8 +112,8 @@ class Collection(models.Model):
         Status.QUEUED: (Status.RUNNING, Status.STOPPED),
         Status.RUNNING: (Status.DONE, Status.FAILED, Status.STOPPED, Status.QUEUED),
         Status.DONE: (),
-        Status.FAILED: (Status.QUEUED,),
-        Status.STOPPED: (Status.QUEUED,),
+        Status.FAILED: (Status.QUEUED, Status.DONE),
+        Status.STOPPED: (Status.QUEUED, Status.DONE),
     }
 
     name = models.CharField(_("name"), max_length=200)
@@ -124,7 +126,7 @@ class Collection(models.Model):
     beat = models.DateTimeField(null=True, blank=True)
     requests = models.PositiveIntegerField(_("requests"), default=0)
     records = models.PositiveIntegerField(_("dialogues found"), default=0)
-    refused = models.JSONField(_("not fetched"), default=dict, help_text=_("Counts by reason."))
+    refused = models.JSONField(_("not fetched"), default=dict, help_text=_("By reason: how many, and the first."))
     error = models.TextField(_("error"), blank=True)
     corpus = models.ForeignKey(Corpus, models.PROTECT, null=True, blank=True, verbose_name=_("corpus"))
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, verbose_name=_("owner"))

@@ -95,7 +95,10 @@ class Finding(models.Model):
         verbose_name = _("finding")
         verbose_name_plural = _("findings")
         ordering = ("id",)
-        indexes = (models.Index(fields=("checked_by", "rule", "state")),)
+        indexes = (
+            models.Index(fields=("checked_by", "rule", "state")),
+            models.Index(fields=("state", "example"), name="finding_examples"),
+        )
 
     def __str__(self) -> str:
         return f"{self.line}: {self.rule}" if self.line else self.rule

@@ -7,6 +7,7 @@ import { copyText } from "./markdown.js";
 import { openMenu } from "./menu.js";
 import { pager } from "./pager.js";
 import { Prose } from "./render.js";
+import { site } from "./state.js";
 import { describe, statusLine } from "./status.js";
 import { toast } from "./toast.js";
 
@@ -130,10 +131,18 @@ export class Answer {
   #more() {
     const items = [
       { label: gettext("Write the answer you wanted"), iconName: "edit", act: () => this.#act.rewrite(this.#message.id) },
+      ...this.#teach(),
       { label: gettext("Report"), iconName: "flag", act: () => this.#act.flag(this.#message.id) },
     ];
     const attributes = { "aria-haspopup": "menu", "aria-expanded": "false", "data-tool": "more" };
     return iconButton("more", gettext("More"), (event) => openMenu(event.currentTarget, items), attributes);
+  }
+
+  #teach() {
+    const { generation } = this.#message;
+    if (!site.teach || !generation) return [];
+    const open = () => window.open(site.teach.replace("ID", generation.id), "_blank", "noopener");
+    return [{ label: gettext("Teach: make an example of it"), iconName: "spark", act: open }];
   }
 
   #who(model) {

@@ -10,6 +10,7 @@ export const site = {
   settings: {},
   consent: "unknown",
   training: false,
+  teach: "", // for curators: the address at which an answer becomes an example
   reasons: { up: [], down: [] },
 };
 

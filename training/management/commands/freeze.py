@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from training import versions, wording
 from training.ml import clean
 from training.ml.errors import PipelineError
-from training.models import DatasetVersion, Example
+from training.models import DatasetVersion, Example, Recipe
 
 POLL_SECONDS = 0.2
 
@@ -26,6 +26,7 @@ class Command(BaseCommand):
         parser.add_argument("--corpus", type=int, action="append", default=[], help="id of a corpus; may be repeated")
         parser.add_argument("--tag", action="append", default=[], help="rows with this tag; may be repeated")
         parser.add_argument("--step", action="append", choices=list(clean.STEPS), help="cleaning step; may be repeated")
+        parser.add_argument("--recipe", type=int, help="id of a stored recipe, in the place of steps")
         parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -47,13 +48,16 @@ class Command(BaseCommand):
     def _queue(self, options: dict[str, Any]) -> DatasetVersion:
         selection: versions.Selection = {"corpora": sorted(options["corpus"]), "tags": sorted(options["tag"])}
         steps = clean.DEFAULT.steps if options["step"] is None else options["step"]
+        stored = Recipe.objects.filter(pk=options["recipe"]).first()
+        if options["recipe"] and stored is None:
+            raise CommandError(f"There is no recipe {options['recipe']}.")
         try:
             return versions.queue_freeze(
                 selection,
                 name=options["name"],
                 kind=options["kind"],
                 owner=None,
-                recipe=versions.recipe_of(steps),
+                recipe=stored or versions.recipe_of(steps),
             )
         except PipelineError as error:
             raise CommandError(wording.error_text(error)) from error

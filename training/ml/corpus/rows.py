@@ -1,28 +1,24 @@
-"""One JSON object to one record: prompt/completion, messages, or prompt/chosen/rejected.
+"""What every JSON row is made of: the parsed value, checked texts, messages with roles and weights.
 
-Pure; raises BadRow with the rule that is broken. Knows no files and no line numbers.
+Pure; raises BadRow with the rule that is broken. Knows no files, no line numbers and no format.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from training.ml.corpus.rules import BadRow, storable
-from training.ml.records import Dialogue, Document, Kind, Label, Message, Pair, Record, Role
+from training.ml.records import Dialogue, Message, Role
 from training.ml.texts import Words, gettext_noop, words
 
-Format = Literal["prompt_completion", "messages", "preference", "chitchat"]
+Row = dict[str, Any]
 
-_LARGEST_MARGIN = 1e6
-SEPARATOR = " ->"
-NEEDED: dict[Format, str] = {
-    "prompt_completion": "prompt, completion",
-    "messages": "messages",
-    "preference": "prompt, chosen, rejected",
-}
 _SURROGATE = re.compile("[\ud800-\udfff]")
+# What Python's `surrogateescape` makes of a byte that does not decode.
+_ESCAPED = re.compile("[\udc80-\udcff]")
+_SOURCE_KEYS = ("site", "url", "time", "title", "licence", "fetched")
 _JSON_NAMES = {
     dict: gettext_noop("an object"),
     list: gettext_noop("a list"),
@@ -30,101 +26,145 @@ _JSON_NAMES = {
     bool: gettext_noop("true or false"),
     type(None): gettext_noop("null"),
 }
+# What other makers of dialogues call the two who speak.
+_SPEAKERS: dict[str, Role] = {
+    "human": "user",
+    "usr": "user",
+    "client": "user",
+    "customer": "user",
+    "prompter": "user",
+    "gpt": "assistant",
+    "sys": "assistant",
+    "counselor": "assistant",
+    "chatgpt": "assistant",
+    "bing": "assistant",
+    "bard": "assistant",
+}
+_ROLES = frozenset(get_args(Role))
+_SPEAKERS_IN_TURN: tuple[Role, Role] = ("user", "assistant")
 
 
-def _kind_of(value: object) -> Words:
+def kind_of(value: object) -> Words:
     return words(_JSON_NAMES.get(type(value), gettext_noop("a number")))
 
 
-def parse(line: str) -> dict[str, Any]:
-    """The JSON object of a line."""
+def _object(pairs: list[tuple[str, Any]]) -> Row:
+    row = dict(pairs)
+    if len(row) != len(pairs):
+        seen: set[str] = set()
+        raise BadRow("duplicate_keys", key=next(key for key, _ in pairs if key in seen or seen.add(key))[:40])  # type: ignore[func-returns-value]
+    return row
+
+
+DECODER = json.JSONDecoder(object_pairs_hook=_object)
+
+
+def parse(line: str) -> Any:
+    """The JSON value of a line."""
     try:
-        value = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise _not_json(line, error) from error
-    except RecursionError as error:
-        raise BadRow("too_deep") from error
-    except ValueError as error:  # a number of thousands of digits
-        raise BadRow("not_json", why=str(error)[:100], column=1) from error
-    if not isinstance(value, dict):
-        raise BadRow("not_an_object", found=_kind_of(value))
-    return value
+        return DECODER.decode(line)
+    except (ValueError, RecursionError) as error:
+        raise not_json(line, error) from error
 
 
-def _not_json(line: str, error: json.JSONDecodeError) -> BadRow:
+def not_json(line: str, error: ValueError | RecursionError, *, whole: bool = True) -> BadRow:
+    """What is wrong with a text that is no JSON, in the words of the likeliest cause. whole: it is all there is."""
+    if isinstance(error, RecursionError):
+        return BadRow("too_deep")
+    if not isinstance(error, json.JSONDecodeError):  # a number of thousands of digits
+        return BadRow("not_json", why=str(error)[:100], column=1)
     text = line.strip()
     if re.match(r"\{\s*[“”]", text):
         return BadRow("curly_quotes")
     if re.match(r"\{\s*'", text):
         return BadRow("single_quotes")
-    if text.startswith("{") and not text.endswith("}"):
+    if whole and text.startswith("{") and not text.endswith("}"):
         return BadRow("cut_off")
     return BadRow("not_json", why=error.msg, column=error.colno)
 
 
-def format_of(row: dict[str, Any]) -> Format | None:
-    """Which known format the keys stand for."""
-    if "chosen" in row and "rejected" in row and ("prompt" in row or "messages" in row):
-        return "preference"
-    if "prompt" in row and "completion" in row:
-        return "prompt_completion"
-    return "messages" if "messages" in row else None
-
-
-def to_record(row: dict[str, Any], expected: Format, *, prepared: bool = False) -> Dialogue | Pair:
-    """The record of a row. A file may mix the formats; `expected` only words the complaint about unknown keys."""
-    found = format_of(row)
-    if found == "prompt_completion":
-        return _from_prompt(row, prepared=prepared)
-    if found == "messages":
-        return _from_messages(row)
-    if found == "preference":
-        return _from_preference(row)
-    raise BadRow("wrong_keys", found=key_list(row), needed=NEEDED[expected])
-
-
-def key_list(row: dict[str, Any]) -> str:
+def key_list(row: Row) -> str:
     return ", ".join(sorted(str(key)[:40] for key in row)[:12]) or "{}"
 
 
-def group_of(row: dict[str, Any]) -> str:
+def group_of(row: Row) -> str:
     """The paraphrase group that a row may name itself."""
     group = row.get("group")
     return storable(group[:60]) if isinstance(group, str) else ""
 
 
-def is_prepared(row: dict[str, Any]) -> bool:
-    """Does a row look like the output of OpenAI's `prepare_data`: a prompt in ` ->`, a completion from a space?"""
-    prompt, completion = row.get("prompt"), row.get("completion")
-    return (
-        isinstance(prompt, str)
-        and isinstance(completion, str)
-        and prompt.endswith(SEPARATOR)
-        and completion.startswith(" ")
-    )
+def provenance_of(row: object) -> dict[str, Any] | None:
+    """Where a collector found the row: its `source`, as far as that is known words."""
+    source = row.get("source") if isinstance(row, dict) else None
+    if not isinstance(source, dict):
+        return None
+    return {name: storable(source[name][:2000]) for name in _SOURCE_KEYS if isinstance(source.get(name), str)} or None
 
 
-def _text(value: object, key: str) -> str:
+def text(value: object, key: str) -> str:
     if not isinstance(value, str):
-        raise BadRow("not_text", key=key, found=_kind_of(value))
-    if not value.strip():
+        raise BadRow("not_text", key=key, found=kind_of(value))
+    if not value or value.isspace():
         raise BadRow("empty_text", key=key)
+    if value.isascii():
+        if "\x00" in value:
+            raise BadRow("nul")
+        return value
     if "\x00" in value:
         raise BadRow("nul")
     if lone := _SURROGATE.search(value):
-        raise BadRow("surrogate", code=f"u{ord(lone[0]):04x}")
+        raise _surrogate(lone[0], value)
     return value
 
 
-def exchange(question: str, answer: str) -> Dialogue:
-    return Dialogue(messages=(Message(role="user", content=question), Message(role="assistant", content=answer)))
+def _surrogate(lone: str, value: str) -> BadRow:
+    if escaped := _ESCAPED.search(value):
+        return BadRow("not_decoded", byte=f"0x{ord(escaped[0]) - 0xDC00:02x}")
+    return BadRow("surrogate", code=f"u{ord(lone):04x}")
 
 
-def _from_prompt(row: dict[str, Any], *, prepared: bool) -> Dialogue:
-    prompt, completion = row["prompt"], row["completion"]
-    if prepared and is_prepared(row):
-        prompt, completion = prompt.removesuffix(SEPARATOR), completion.strip()
-    return exchange(_text(prompt, "prompt"), _text(completion, "completion"))
+def message(value: object, number: int, key: str) -> Message:
+    if not isinstance(value, dict) or "role" not in value or "content" not in value:
+        return _other_message(value, number, key)
+    role = _role(value["role"], number)
+    if role == "system" and number > 1:
+        raise BadRow("late_system", number=number)
+    content = value["content"]
+    if isinstance(content, list):
+        content = _joined(content)
+    said = text(content, f"{key}[{number}].content")
+    if "weight" not in value:
+        return Message(role=role, content=said)
+    return Message(role=role, content=said, weight=_weight(value["weight"], number))
+
+
+def _role(role: object, number: int) -> Role:
+    if role in _ROLES:
+        return role  # type: ignore[return-value]
+    if isinstance(role, str) and role in _SPEAKERS:
+        return _SPEAKERS[role]
+    raise BadRow("unknown_role", number=number, found=str(role)[:40])
+
+
+def _joined(parts: list[Any]) -> object:
+    """OpenAI's content in parts, where all of them are text."""
+    texts = [part.get("text") if isinstance(part, dict) and part.get("type") == "text" else None for part in parts]
+    return "".join(texts) if all(isinstance(part, str) for part in texts) else parts  # type: ignore[arg-type]
+
+
+def _other_message(value: object, number: int, key: str) -> Message:
+    """`from` and `value` as in ShareGPT; `message` alone, whose speakers take turns, as in KdConv."""
+    if isinstance(value, dict) and "from" in value and "value" in value:
+        return message({"role": value["from"], "content": value["value"]} | _kept(value), number, key)
+    if isinstance(value, dict) and "message" in value:
+        return Message(
+            role=_SPEAKERS_IN_TURN[(number - 1) % 2], content=text(value["message"], f"{key}[{number}].message")
+        )
+    raise BadRow("not_messages", key=key)
+
+
+def _kept(value: Row) -> Row:
+    return {"weight": value["weight"]} if "weight" in value else {}
 
 
 def _weight(value: object, number: int) -> float:
@@ -134,79 +174,33 @@ def _weight(value: object, number: int) -> float:
     return float(value)
 
 
-def _message(value: object, number: int, key: str) -> Message:
-    if not isinstance(value, dict) or "role" not in value or "content" not in value:
-        raise BadRow("not_messages", key=key)
-    role = value["role"]
-    if role not in get_args(Role):
-        raise BadRow("unknown_role", number=number, found=str(role)[:40])
-    if role == "system" and number > 1:
-        raise BadRow("late_system", number=number)
-    content = _text(value["content"], f"{key}[{number}].content")
-    return Message(role=role, content=content, weight=_weight(value.get("weight", 1.0), number))
-
-
-def _messages(value: object, key: str) -> tuple[Message, ...]:
+def messages(value: object, key: str) -> tuple[Message, ...]:
     if not isinstance(value, list) or not value:
         raise BadRow("not_messages", key=key)
-    return tuple(_message(item, number, key) for number, item in enumerate(value, 1))
+    return tuple([message(item, number, key) for number, item in enumerate(value, 1)])
 
 
-def _from_messages(row: dict[str, Any]) -> Dialogue:
-    messages = _messages(row["messages"], "messages")
-    # A question after the last answer teaches nothing and would end the row in the middle.
-    while messages and messages[-1].role != "assistant":
-        messages = messages[:-1]
-    if not messages:
+def answered(turns: tuple[Message, ...]) -> tuple[Dialogue, int]:
+    """The dialogue up to its last answer, and how many turns behind that were left out.
+
+    A question after the last answer teaches nothing and would end the row in the middle.
+    """
+    end = len(turns)
+    while end and turns[end - 1].role != "assistant":
+        end -= 1
+    if not end:
         raise BadRow("no_answer")
-    return Dialogue(messages=messages)
+    return Dialogue(messages=turns[:end] if end < len(turns) else turns), len(turns) - end
 
 
-def _prompt(row: dict[str, Any]) -> tuple[Message, ...]:
-    value = row.get("prompt", row.get("messages"))
-    if isinstance(value, list):
-        return _messages(value, "prompt" if "prompt" in row else "messages")
-    return (Message(role="user", content=_text(value, "prompt")),)
+def in_turn(utterances: list[str]) -> tuple[Dialogue, int]:
+    """Texts of two speakers who take turns; and how many were left out because nobody answers them (0 or 1)."""
+    if len(utterances) == 1:
+        raise BadRow("lone_utterance")
+    even = len(utterances) // 2 * 2
+    turns = [Message(role=_SPEAKERS_IN_TURN[index % 2], content=said) for index, said in enumerate(utterances[:even])]
+    return Dialogue(messages=tuple(turns)), len(utterances) - even
 
 
-def _answer(value: object, key: str) -> str:
-    """An answer as text, as one message or as a list of one message."""
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    if isinstance(value, dict):
-        return _message(value, 1, key).content
-    return _text(value, key)
-
-
-def _from_preference(row: dict[str, Any]) -> Pair:
-    chosen, rejected = _answer(row["chosen"], "chosen"), _answer(row["rejected"], "rejected")
-    if chosen == rejected:
-        raise BadRow("same_answers")
-    return Pair(prompt=_prompt(row), chosen=chosen, rejected=rejected, margin=_margin(row.get("margin")))
-
-
-def _margin(value: object) -> float | None:
-    if value is None:
-        return None
-    # NaN and infinity are no JSON, whatever Python's reader takes.
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _LARGEST_MARGIN:
-        raise BadRow("bad_margin", found=str(value)[:40])
-    return value
-
-
-def _from_label(row: dict[str, Any]) -> Label:
-    completion = _text(row.get("completion"), "completion")
-    return Label(prompt=_prompt(row), completion=completion, desirable=bool(row.get("label")))
-
-
-def record_of(kind: Kind, row: dict[str, Any]) -> Record:
-    """The record of a row that a person typed or another part of the site made. Raises BadRow."""
-    match kind:
-        case "document":
-            return Document(text=_text(row.get("text"), "text"))
-        case "pair":
-            return _from_preference({"chosen": None, "rejected": None} | row)
-        case "label":
-            return _from_label(row)
-        case _:
-            return _from_messages({"messages": None} | row)
+def exchange(question: str, answer: str) -> Dialogue:
+    return Dialogue(messages=(Message(role="user", content=question), Message(role="assistant", content=answer)))

@@ -59,6 +59,35 @@ for (const list of document.querySelectorAll("[data-turns]")) {
   });
 }
 
+// --- several files: their names, where the browser's own field shows one ---
+
+for (const box of document.querySelectorAll("[data-files]")) {
+  box.addEventListener("change", (event) => {
+    const names = [...event.target.files].map((file) => file.name);
+    box.querySelector("[data-chosen]").textContent = names.length > 1 ? names.join(" · ") : "";
+  });
+}
+
+// --- what reading anew would replace: counted when somebody thinks of it ---
+
+async function tellEffect(note) {
+  const answer = await fetch(note.dataset.effectUrl, { headers: { Accept: "application/json" } });
+  note.textContent = answer.ok ? (await answer.json()).text : "";
+  note.hidden = !note.textContent;
+}
+
+for (const note of document.querySelectorAll("[data-effect-url]")) {
+  const box = note.closest("details");
+  if (box) box.addEventListener("toggle", () => tellEffect(note), { once: true });
+  else tellEffect(note);
+}
+
+// --- columns of a table: each choice shows at once what rows would become ---
+
+for (const form of document.querySelectorAll("form[data-preview]")) {
+  form.addEventListener("change", () => form.requestSubmit(form.querySelector("[data-look]")));
+}
+
 // --- once: a second click on a button must not send a second time ---
 
 for (const form of document.querySelectorAll("form[data-once]")) {
