@@ -20,13 +20,6 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from chatsite import roles
 
-ROLE_NAMES = {
-    "end user": _("end user"),
-    "curator": _("curator"),
-    "operator": _("operator"),
-    "administrator": _("administrator"),
-}
-
 # Everybody looks after these on the own account page; the admin has no work for them.
 for model in (EmailAddress, Authenticator, UserSession):
     if admin.site.is_registered(model):
@@ -35,13 +28,18 @@ admin.site.unregister(User)
 admin.site.unregister(Group)
 
 
+class RoleFilter(admin.RelatedFieldListFilter):
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [(str(group.pk), roles.name_of(group)) for group in Group.objects.order_by("pk")]
+
+
 @admin.register(User)
 class UserAdmin(PlainUserAdmin, ModelAdmin):  # type: ignore[type-arg]
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
     list_display = ("username", "first_name", "last_name", "is_staff", "is_active", "date_joined")
-    list_filter = ("groups", "is_active")
+    list_filter = (("groups", RoleFilter), "is_active")
     fieldsets = (
         (None, {"fields": ("username", "password")}),
         (_("Personal info"), {"fields": ("first_name", "last_name", "email")}),
@@ -56,7 +54,7 @@ class UserAdmin(PlainUserAdmin, ModelAdmin):  # type: ignore[type-arg]
             kwargs["widget"] = UnfoldAdminCheckboxSelectMultipleWidget
         field = super().formfield_for_manytomany(db_field, request, **kwargs)
         if db_field.name == "groups" and isinstance(field, ModelMultipleChoiceField):
-            field.label_from_instance = lambda obj: str(ROLE_NAMES.get(obj.name, obj.name))  # type: ignore[method-assign]
+            field.label_from_instance = roles.name_of  # type: ignore[method-assign, assignment]
         return field
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
@@ -81,4 +79,8 @@ class UserAdmin(PlainUserAdmin, ModelAdmin):  # type: ignore[type-arg]
 
 @admin.register(Group)
 class GroupAdmin(PlainGroupAdmin, ModelAdmin):
-    pass
+    list_display = ("role",)
+
+    @admin.display(description=_("name"), ordering="name")
+    def role(self, group: Group) -> str:
+        return roles.name_of(group)

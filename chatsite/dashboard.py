@@ -103,7 +103,11 @@ def _listen() -> Step:
         title=_("Listen"),
         icon="thumbs_up_down",
         link=_link("chat_rating_changelist"),
-        figure=_("%(ratings)d ratings, %(rewrites)d rewrites") % {"ratings": current, "rewrites": rewrites},
+        figure=_("%(ratings)s, %(rewrites)s")
+        % {
+            "ratings": _counted(ngettext("%(count)d rating", "%(count)d ratings", current), current),
+            "rewrites": _counted(ngettext("%(count)d rewrite", "%(count)d rewrites", rewrites), rewrites),
+        },
     )
 
 

@@ -1,4 +1,4 @@
-"""JSON logs with one id from click to token.
+"""What the site logs, with one id from click to token.
 
 A request takes its id from X-Request-ID or gets a fresh one; every line logged while it is answered carries it, and the
 response says it. Whoever starts work outside a request binds `request_id` with structlog's context variables.
@@ -19,6 +19,7 @@ from django.http.response import HttpResponseBase
 from django.utils.decorators import sync_and_async_middleware
 
 from chatsite import metrics
+from training.logs import json_lines
 
 SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # Asked every few seconds by machines: counted, not logged.
@@ -27,63 +28,21 @@ QUIET_ROUTES = frozenset({"healthz", "readyz", "metrics"})
 log = structlog.get_logger("chatsite.requests")
 
 
-def _without_colours(_logger: object, _name: str, event: dict[str, Any]) -> dict[str, Any]:
-    event.pop("color_message", None)  # uvicorn says everything twice
-    return event
-
-
-SHARED_PROCESSORS: list[Any] = [
-    structlog.contextvars.merge_contextvars,
-    structlog.stdlib.add_logger_name,
-    structlog.stdlib.add_log_level,
-    structlog.stdlib.ExtraAdder(),
-    _without_colours,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
-    structlog.processors.StackInfoRenderer(),
-]
-
-
 def logging_config(level: str) -> dict[str, Any]:
-    """The LOGGING setting: every logger of the process, ours and the libraries', writes one JSON object a line."""
-    structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *SHARED_PROCESSORS,
-            structlog.stdlib.PositionalArgumentsFormatter(),
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
-    )
-    formatter = {
-        "()": structlog.stdlib.ProcessorFormatter,
-        "foreign_pre_chain": SHARED_PROCESSORS,
-        "processors": [
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(ensure_ascii=False),
-        ],
-    }
+    """The LOGGING setting."""
     plain = {"handlers": [], "propagate": True}
-    return {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "formatters": {"json": formatter},
-        "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
-        "root": {"handlers": ["console"], "level": level},
-        "loggers": {
-            "django": plain,
-            "django.request": plain | {"level": "ERROR"},
-            "django.server": plain,
-            # A handler of its own keeps `run_huey` from adding a second, plain one.
-            "huey": {"handlers": ["console"], "propagate": False, "level": level},
-            "httpx": plain | {"level": "WARNING"},
-            "uvicorn": plain,
-            "uvicorn.error": plain,
-            "uvicorn.access": plain | {"level": "WARNING"},
-        },
+    loggers = {
+        "django": plain,
+        "django.request": plain | {"level": "ERROR"},
+        "django.server": plain,
+        # A handler of its own keeps `run_huey` from adding a second, plain one.
+        "huey": {"handlers": ["console"], "propagate": False, "level": level},
+        "httpx": plain | {"level": "WARNING"},
+        "uvicorn": plain,
+        "uvicorn.error": plain,
+        "uvicorn.access": plain | {"level": "WARNING"},
     }
+    return json_lines(level, loggers=loggers)
 
 
 def request_id_of(request: HttpRequest) -> str:

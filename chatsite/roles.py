@@ -11,9 +11,17 @@ from typing import Literal
 
 from django.contrib.auth.models import Group, Permission, User
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 Role = Literal["end user", "curator", "operator", "administrator"]
 ROLES: tuple[Role, ...] = ("end user", "curator", "operator", "administrator")
+# The group's own name is the key; this is what people read.
+ROLE_NAMES = {
+    "end user": _("end user"),
+    "curator": _("curator"),
+    "operator": _("operator"),
+    "administrator": _("administrator"),
+}
 STAFF: frozenset[Role] = frozenset({"curator", "operator", "administrator"})
 
 # role -> (app, model or "*", actions). A model that does not exist is passed over.
@@ -54,6 +62,11 @@ GRANTS: dict[Role, tuple[tuple[str, str, tuple[str, ...]], ...]] = {
     "operator": OPERATOR,
     "administrator": ADMINISTRATOR,
 }
+
+
+def name_of(group: Group) -> str:
+    """A role in the reader's language; a group that somebody made by hand as it is called."""
+    return str(ROLE_NAMES.get(group.name, group.name))
 
 
 def _permissions(grants: Iterable[tuple[str, str, tuple[str, ...]]]) -> list[Permission]:

@@ -52,6 +52,7 @@ class Teller:
         self._last: dict[str, int] = {}
         for kind, step in earlier:
             self._last[kind] = max(step, self._last.get(kind, 0))
+        self._checkpoints = {step for kind, step in earlier if kind == "checkpoint"}
         self._told_at_last = Counter((kind, step) for kind, step in earlier if step == self._last[kind])
 
     def __call__(self, event: Event) -> None:
@@ -61,6 +62,11 @@ class Teller:
     def _is_told(self, event: Event) -> bool:
         if event.kind == "started" or event.data.get("code") == "resumed":
             return False
+        if event.kind == "checkpoint":
+            # There is one a step, whoever asked for it: its time, an evaluation or the end.
+            told = event.step in self._checkpoints
+            self._checkpoints.add(event.step)
+            return told
         last = self._last.get(event.kind, -1)
         if event.step != last:
             return event.step < last

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from django.db.models import Case, QuerySet, Value, When
+
 from training import storage
 from training.ml import dataset as datasets
 from training.ml.clean import Recipe
@@ -16,6 +18,23 @@ from training.ml.records import FINAL_SPLITS, Metric, Split
 from training.models import DatasetVersion, Evaluation, Example, ModelVersion
 from training.tags import with_tag
 from training.versions import CANARY
+
+# What the gate decides by, after the kind of the rows: kept row by row, so that two models can be paired.
+DECIDING = {"pair": "preference_accuracy", "label": "preference_accuracy"}
+DECIDING_OTHERWISE = "bits_per_byte"
+DECIDING_METRICS = {*DECIDING.values(), DECIDING_OTHERWISE}
+# How figures are read, wherever several of them stand below each other; one that is not named here comes last.
+READING_ORDER = (
+    "perplexity",
+    "bits_per_byte",
+    "token_accuracy",
+    "sequence_accuracy",
+    "bleu",
+    "exact_match",
+    "loss",
+    "preference_accuracy",
+    "preference_accuracy_per_token",
+)
 
 
 def store(model: ModelVersion, dataset: DatasetVersion, metrics: Iterable[Metric]) -> None:
@@ -31,6 +50,7 @@ def store(model: ModelVersion, dataset: DatasetVersion, metrics: Iterable[Metric
             high=metric.high,
             n=metric.n,
             signature=metric.signature[:200],
+            rows=metric.rows if metric.name in DECIDING_METRICS else (),
         )
         for metric in metrics
     ]
@@ -43,6 +63,12 @@ def splits_with_rows(dataset: DatasetVersion, wanted: Sequence[Split] = FINAL_SP
 
 def figure(model: ModelVersion, dataset: DatasetVersion | None, split: str, metric: str) -> Evaluation | None:
     return Evaluation.objects.filter(model=model, dataset=dataset, split=split, metric=metric).first()
+
+
+def in_reading_order(rows: QuerySet[Evaluation], *first: str) -> QuerySet[Evaluation]:
+    """Split by split, each in READING_ORDER. `first`: columns that go before both, as for `order_by`."""
+    places = [When(metric=metric, then=Value(place)) for place, metric in enumerate(READING_ORDER)]
+    return rows.order_by(*first, "-split", Case(*places, default=Value(len(places))), "metric")
 
 
 def is_measured(model: ModelVersion, dataset: DatasetVersion, splits: Sequence[str]) -> bool:

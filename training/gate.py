@@ -1,43 +1,56 @@
 """May this model replace the one that answers? Compares stored figures; computes and changes nothing.
 
-Blocks when the candidate is no better on its own held-out test rows, or worse on the operator's canary rows than
+Blocks when the candidate is not better on its own held-out test rows, or worse on the operator's canary rows, than
 chance explains. Where there are no test rows, or too few to tell, it only notes that. An operator may override; that
 is logged with the reason.
+
+Better than chance explains = the whole 95 % interval of the gain lies above zero. Rows that both models answered are
+paired (training.ml.metrics.difference). Figures that came without their rows give an interval put together from the
+two stored ones by MOVER (Zou and Donner 2008, Statistics in Medicine 27:1693), which takes both figures as independent
+and so errs on the side of the model that answers; shares of rows get Wilson's interval there, because resampling five
+right rows of five says that there is no doubt at all.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from training import evaluations
+from training.ml import metrics
 from training.models import Activation, DatasetVersion, Evaluation, ModelVersion
 from training.narration import metric_name
 from training.versions import CANARY
 
-HIGHER_IS_BETTER = {"token_accuracy", "sequence_accuracy", "exact_match", "bleu", "preference_accuracy"}
-DECIDING = {"pair": "preference_accuracy", "label": "preference_accuracy"}
-DECIDING_OTHERWISE = "bits_per_byte"
+# Each row is right or wrong.
+SHARES_OF_ROWS = {"sequence_accuracy", "exact_match", "preference_accuracy", "preference_accuracy_per_token"}
+HIGHER_IS_BETTER = SHARES_OF_ROWS | {"token_accuracy", "bleu"}
+# Rows are kept as sums; these make their ratio what the figure says, and keep differences: they are linear.
+SCALES = {"bits_per_byte": metrics.bits}
 # With fewer rows even a clean sweep is chance: one half to the power of four is more than 5 %.
 FEWEST_ROWS = 5
+# Of the standard normal distribution: a 95 % interval.
+Z = 1.959964
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """One figure of both models on the same rows. `gain` is positive where the candidate is better."""
+    """One figure of both models on the same rows.
+
+    low, high: the 95 % interval of the gain, which is positive where the candidate is better.
+    """
 
     split: str
     metric: str
     candidate: float
     active: float
     n: int
-
-    @property
-    def gain(self) -> float:
-        difference = self.candidate - self.active
-        return difference if self.metric in HIGHER_IS_BETTER else -difference
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +73,7 @@ def compare(candidate: ModelVersion, active: ModelVersion | None) -> GateReport:
     if active is None:
         return GateReport(notes=[_("No model answers yet, there is nothing to compare with.")])
     if Activation.objects.filter(model=candidate).exists():
-        return GateReport(notes=[_("This model has answered before; going back needs no comparison.")])
+        return going_back()
     pairs = _figures_of_both(candidate, active)
     reasons, notes = _own_test(candidate, pairs)
     canary_reasons, canary_notes = _canaries(pairs)
@@ -71,12 +84,16 @@ def compare(candidate: ModelVersion, active: ModelVersion | None) -> GateReport:
     )
 
 
+def going_back() -> GateReport:
+    return GateReport(notes=[_("This model has answered before; going back needs no comparison.")])
+
+
 Pair = tuple[Evaluation, Evaluation]
 
 
 def _figures_of_both(candidate: ModelVersion, active: ModelVersion) -> list[Pair]:
     theirs = {_rows_and_metric(item): item for item in Evaluation.objects.filter(model=active)}
-    mine = Evaluation.objects.filter(model=candidate).order_by("-split", "metric")
+    mine = evaluations.in_reading_order(Evaluation.objects.filter(model=candidate))
     return [(item, theirs[_rows_and_metric(item)]) for item in mine if _rows_and_metric(item) in theirs]
 
 
@@ -85,7 +102,43 @@ def _rows_and_metric(item: Evaluation) -> tuple[int | None, str, str]:
 
 
 def _comparison(mine: Evaluation, theirs: Evaluation) -> Comparison:
-    return Comparison(split=mine.split, metric=mine.metric, candidate=mine.value, active=theirs.value, n=mine.n)
+    low, high = _gain(mine, theirs)
+    return Comparison(
+        split=mine.split, metric=mine.metric, candidate=mine.value, active=theirs.value, n=mine.n, low=low, high=high
+    )
+
+
+def _gain(mine: Evaluation, theirs: Evaluation) -> tuple[float, float]:
+    """The 95 % interval of how much better `mine` is."""
+    better, worse = (mine, theirs) if mine.metric in HIGHER_IS_BETTER else (theirs, mine)
+    if better.rows and len(better.rows) == len(worse.rows):
+        low, high = metrics.difference(better.rows, worse.rows)
+        scale = SCALES.get(mine.metric, float)
+        return scale(low), scale(high)
+    return _gain_without_rows(better, worse)
+
+
+def _gain_without_rows(better: Evaluation, worse: Evaluation) -> tuple[float, float]:
+    """MOVER."""
+    gain = better.value - worse.value
+    (low, high), (other_low, other_high) = _interval(better), _interval(worse)
+    down = math.hypot(better.value - low, other_high - worse.value)
+    up = math.hypot(high - better.value, worse.value - other_low)
+    return gain - down, gain + up
+
+
+def _interval(item: Evaluation) -> tuple[float, float]:
+    """Without an interval a figure counts as exact; only one of a single row has none."""
+    if item.metric in SHARES_OF_ROWS and item.n:
+        return _wilson(item.value, item.n)
+    return item.value if item.low is None else item.low, item.value if item.high is None else item.high
+
+
+def _wilson(share: float, n: int) -> tuple[float, float]:
+    """Wilson's score interval of a share of n rows (Newcombe 1998 takes differences of it as we do)."""
+    middle = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
+    reach = Z * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2)) / (1 + Z**2 / n)
+    return middle - reach, middle + reach
 
 
 def _own_test(candidate: ModelVersion, pairs: list[Pair]) -> tuple[list[str], list[str]]:
@@ -96,7 +149,7 @@ def _own_test(candidate: ModelVersion, pairs: list[Pair]) -> tuple[list[str], li
     split = _deciding_split(dataset)
     if not dataset.counts.get(split):
         return [], [_("Not compared: its dataset version is too small to have test rows.")]
-    wanted = (dataset.pk, split, DECIDING.get(dataset.kind, DECIDING_OTHERWISE))
+    wanted = (dataset.pk, split, evaluations.DECIDING.get(dataset.kind, evaluations.DECIDING_OTHERWISE))
     for mine, theirs in pairs:
         if _rows_and_metric(mine) == wanted:
             return _judge(_comparison(mine, theirs))
@@ -109,23 +162,27 @@ def _deciding_split(dataset: DatasetVersion) -> str:
 
 
 def _judge(found: Comparison) -> tuple[list[str], list[str]]:
-    if found.gain > 0:
-        return [], []
     if found.n < FEWEST_ROWS:
         text = ngettext(
-            "No gain on its own test rows, but %(count)d row is too few to tell.",
-            "No gain on its own test rows, but %(count)d rows are too few to tell.",
+            "It has %(count)d test row of its own, too few to tell whether it is better.",
+            "It has %(count)d test rows of its own, too few to tell whether it is better.",
             found.n,
         )
         return [], [text % {"count": found.n}]
-    text = _("No gain on its own test rows: %(metric)s is %(candidate).4g, the active model has %(active).4g.")
-    facts = {"metric": metric_name(found.metric), "candidate": found.candidate, "active": found.active}
-    return [text % facts], []
+    if found.low > 0:
+        return [], []
+    text = _(
+        "No gain on its own test rows beyond chance: %(metric)s is %(candidate).4g, the active model has %(active).4g. "
+        "The gain lies between %(low).2g and %(high).2g (95 %% interval, %(count)d rows)."
+    )
+    return [text % (asdict(found) | {"metric": metric_name(found.metric), "count": found.n})], []
 
 
 def _canaries(pairs: list[Pair]) -> tuple[list[str], list[str]]:
     looked = [
-        (mine, theirs) for mine, theirs in pairs if mine.split.startswith(CANARY) and mine.metric == DECIDING_OTHERWISE
+        (mine, theirs)
+        for mine, theirs in pairs
+        if mine.split.startswith(CANARY) and mine.metric == evaluations.DECIDING_OTHERWISE
     ]
     if not looked:
         text = _(

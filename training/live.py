@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from training import narration, runs, wording
+from training import evaluations, narration, runs, wording
 from training.models import Evaluation, ModelVersion, RunEvent, TrainingRun
 
 MOST_POINTS = 2000
@@ -98,7 +98,7 @@ def figures(run: TrainingRun) -> list[dict[str, Any]]:
             "n": item.n,
             "base": theirs.get((item.split, item.metric)),
         }
-        for item in mine.order_by("-split", "metric")
+        for item in evaluations.in_reading_order(mine)
     ]
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from training import wording
 from training.models import RunEvent, TrainingRun
+
+PLACE = re.compile(r"(?P<device>\w+), (?P<precision>\w+), (?P<threads>\d+) threads")
 
 
 def in_words(event: RunEvent) -> str:
@@ -21,8 +25,27 @@ def in_words(event: RunEvent) -> str:
 
 def _state(data: dict[str, Any]) -> str:
     label = str(TrainingRun.Status(data["state"]).label)
-    device = _("%(state)s on %(device)s") % {"state": label, "device": data["device"]} if "device" in data else label
-    return _("%(state)s: %(why)s") % {"state": device, "why": wording.say(data["why"])} if "why" in data else device
+    if "device" in data:
+        label = _("%(state)s on %(device)s") % {"state": label, "device": device_name(data["device"])}
+    return _("%(state)s: %(why)s") % {"state": label, "why": wording.say(data["why"])} if "why" in data else label
+
+
+def device_name(device: str) -> str:
+    """`cpu`, `cuda` or `cuda:1`, as torch calls a device."""
+    kind, _colon, number = device.partition(":")
+    names = {"cpu": _("CPU"), "cuda": _("GPU"), "mps": _("Apple GPU")}
+    return f"{names.get(kind, kind)} {number}".strip()
+
+
+def place_in_words(place: str) -> str:
+    """What the trainer says of where it computes (`ml.device.Placement.words`); as it is where it is no such text."""
+    said = PLACE.fullmatch(place)
+    if said is None:
+        return place
+    count = int(said["threads"])
+    threads = ngettext("%(count)d thread", "%(count)d threads", count) % {"count": count}
+    text = _("%(device)s, %(precision)s, %(threads)s")
+    return text % {"device": device_name(said["device"]), "precision": said["precision"], "threads": threads}
 
 
 def split_name(split: str) -> str:
@@ -49,6 +72,7 @@ def metric_name(metric: str) -> str:
         "exact_match": _("Exact answers ↑"),
         "bleu": _("BLEU ↑"),
         "preference_accuracy": _("Preference accuracy ↑"),
+        "preference_accuracy_per_token": _("Preference accuracy a token ↑"),
     }
     return names.get(metric, metric)
 
@@ -60,7 +84,7 @@ def _started(event: RunEvent) -> str:
         "total": event.data.get("total_steps", 0),
         "parameters": event.data.get("parameters", 0) / 1e6,
         "tokens": f"{event.data.get('tokens', 0):,}",
-        "device": event.data.get("device", "?"),
+        "device": place_in_words(event.data.get("device", "?")),
     }
 
 
@@ -72,8 +96,11 @@ def _evaluated(event: RunEvent) -> str:
 
 
 def _checkpoint(event: RunEvent) -> str:
+    best = event.data.get("best_step", event.step)
+    if not best:  # nothing was judged yet
+        return _("Step %(step)d: checkpoint written.") % {"step": event.step}
     text = _("Step %(step)d: checkpoint written, the best so far is step %(best)d.")
-    return text % {"step": event.step, "best": event.data.get("best_step", event.step)}
+    return text % {"step": event.step, "best": best}
 
 
 def _note(event: RunEvent) -> str:

@@ -10,6 +10,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -28,7 +29,7 @@ from training import serving, storage
 from training.gate import GateReport
 from training.leash import leashed
 from training.ml import bundle
-from training.ml.errors import BadModel
+from training.ml.errors import BadModel, PipelineError
 from training.ml.texts import Words, is_words, words
 from training.models import Activation, ModelVersion, TrainingRun
 
@@ -58,6 +59,12 @@ class StaleActivation(Exception):
         when = formats.date_format(timezone.localtime(at), "DATETIME_FORMAT")
         super().__init__(_("Changed by %(who)s at %(when)s: look again.") % {"who": by, "when": when})
         self.by, self.at = by, at
+
+
+class NoEarlierModel(PipelineError):
+    """Raised when a roll back finds no activation left to undo; nothing was changed."""
+
+    code = "no_earlier_model"
 
 
 # --- which models there are -----------------------------------------------------------------------------------------
@@ -173,7 +180,7 @@ def install_starter() -> ModelVersion | None:
     starter = register(dest, name=uid, origin=ModelVersion.Origin.STARTER)
     if active_model() is None:
         # Nothing answers, so no stream can break; the engine loads it at the first question.
-        _switch(starter, replaces=None, user=None, report=GateReport(), note="")
+        _switch(starter, replaces=None, user=None, report=GateReport())
     return starter
 
 
@@ -202,24 +209,66 @@ def activate(
     report = gate(model, replaces)
     if report.blocked and not override:
         raise GateBlocked(report)
-    _check_still_active(replaces)
-    # Loading takes seconds: outside any transaction, and before the row, so that no question meets a cold model.
-    serving.load_version(model.uid)
-    return _switch(model, replaces=replaces, user=user, report=report, note=note if report.blocked else "")
+    facts = {"override_reason": note} if report.blocked and note else {}
+    return _load_and_switch(model, replaces=replaces, user=user, report=report, **facts)
 
 
 def roll_back(*, user: User | None, replaces: ModelVersion | None = None) -> Activation:
-    """Activate again what the last activation replaced. Raises what `activate` raises, and BadModel without one."""
-    last = Activation.objects.order_by("-id").first()
-    if last is None or last.replaced is None:
-        raise BadModel(gettext_noop("There is no earlier model to go back to."))
-    return activate(last.replaced, replaces=replaces or last.model, user=user)
+    """Undo the last activation that still counts: one more each time, never forward again.
+
+    No gate: the model has answered before. replaces: the active model that the operator saw.
+    Raises NoEarlierModel, StaleActivation or serving.EngineError; each changes nothing.
+    """
+    back = _way_back()
+    if back is None:
+        raise NoEarlierModel(gettext_noop("There is no earlier model to go back to."))
+    model, undone = back
+    return _load_and_switch(
+        model, replaces=replaces or active_model(), user=user, report=gates.going_back(), undoes=undone
+    )
+
+
+def earlier_model() -> ModelVersion | None:
+    """What a roll back would bring."""
+    back = _way_back()
+    return back[0] if back else None
+
+
+def _way_back() -> tuple[ModelVersion, list[int]] | None:
+    """The model that a roll back brings, and the activations it undoes: several where a model between is retired."""
+    undone: list[int] = []
+    active = active_model()
+    for activation in _standing():
+        undone.append(activation.pk)
+        earlier = activation.replaced
+        if earlier is not None and earlier != active and not earlier.retired_at:
+            return earlier, undone
+    return None
+
+
+def _standing() -> Iterator[Activation]:
+    """Newest first, without roll backs and without what they undid."""
+    undone: set[int] = set()
+    for activation in Activation.objects.order_by("-id").select_related("replaced"):
+        undoes = activation.gate.get("undoes", [])
+        undone.update(undoes)
+        if not undoes and activation.pk not in undone:
+            yield activation
+
+
+def _load_and_switch(
+    model: ModelVersion, *, replaces: ModelVersion | None, user: User | None, report: GateReport, **facts: Any
+) -> Activation:
+    _check_still_active(replaces)
+    # Loading takes seconds: outside any transaction, and before the row, so that no question meets a cold model.
+    serving.load_version(model.uid)
+    return _switch(model, replaces=replaces, user=user, report=report, **facts)
 
 
 def _switch(
-    model: ModelVersion, *, replaces: ModelVersion | None, user: User | None, report: GateReport, note: str
+    model: ModelVersion, *, replaces: ModelVersion | None, user: User | None, report: GateReport, **facts: Any
 ) -> Activation:
-    facts: dict[str, Any] = report.to_json() | ({"override_reason": note} if note else {})
+    """`facts` are kept beside the gate's report: `override_reason`, and `undoes` of a roll back."""
     # Two operators at once: the second one's first update finds no row, or meets one_active_model.
     try:
         with transaction.atomic():
@@ -228,7 +277,7 @@ def _switch(
                 ModelVersion.objects.filter(pk=replaces.pk, is_active=True).update(is_active=False)
             ModelVersion.objects.filter(pk=model.pk).update(is_active=True)
             activation = Activation.objects.create(
-                model=model, replaced=replaces, user=user, gate=facts, overridden=report.blocked
+                model=model, replaced=replaces, user=user, gate=report.to_json() | facts, overridden=report.blocked
             )
     except IntegrityError:
         raise _stale() from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging.config
 import os
 import sys
 import threading
@@ -12,12 +13,13 @@ import structlog
 import uvicorn
 from pydantic import ValidationError
 
-from chat.engine import logs
 from chat.engine.app import Engine
 from chat.engine.options import Options
+from training.logs import json_lines
 
 PARENT_LOOK_SECONDS = 1.0
 GRACE_SECONDS = 2
+LOGGERS = {"uvicorn.access": {"level": "WARNING"}, "uvicorn.error": {"level": "WARNING"}}
 
 log = structlog.get_logger("chatsite.engine")
 
@@ -57,7 +59,7 @@ def end_with_parent() -> None:
 
 def main() -> None:
     options = read_options()
-    logs.configure(options.log_level)
+    logging.config.dictConfig(json_lines(options.log_level, loggers=LOGGERS, stream="ext://sys.stdout"))
     if not options.engine_detached:
         end_with_parent()
     # Spinning threads wait for a core that another process has: beside a busy neighbour steps took 5 times as long

@@ -71,14 +71,15 @@ def test_a_reload_in_mid_answer_loses_nothing(alice: Page, site: Site) -> None:
     expect(answer(alice)).to_have_text(WHOLE)
 
 
-def test_a_broken_line_comes_back_and_misses_nothing(alice: Page, site: Site) -> None:
+@pytest.mark.parametrize("is_in_a_hurry", [False, True])
+def test_a_broken_line_comes_back_and_misses_nothing(alice: Page, site: Site, *, is_in_a_hurry: bool) -> None:
     lines: list[WebSocketRoute] = []
     is_broken = False
 
     def connect(line: WebSocketRoute) -> None:
         lines.append(line)
         if is_broken:
-            line.close(code=1012)
+            line.close(code=1011)
         else:
             line.connect_to_server()
 
@@ -90,13 +91,16 @@ def test_a_broken_line_comes_back_and_misses_nothing(alice: Page, site: Site) ->
     expect(answer(alice)).to_have_text(WHOLE[:5])
 
     is_broken = True
-    lines[-1].close(code=1012)
-    expect(alice.locator("#line-state")).to_have_text("Reconnecting…")
+    lines[-1].close(code=1011)
+    expect(alice.locator("#line-state")).to_have_text("Connection lost, trying again…")
     site.engine.release()
     is_broken = False
+    if is_in_a_hurry:
+        alice.click("text=Try now")
 
     expect(answer(alice)).to_have_text(WHOLE)
     expect(alice.locator("#line-state")).to_be_empty()
+    expect(alice.locator("text=Try now")).to_be_hidden()
 
 
 def test_stop_keeps_exactly_what_was_seen(alice: Page, site: Site) -> None:

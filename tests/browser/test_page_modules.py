@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 from hashlib import sha256
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -142,12 +143,11 @@ HOSTILE = """<img src=x onerror="window.hit=1"><script>window.hit=1</script><svg
 def test_hostile_answers_are_inert(bench: Page) -> None:
     result = bench.evaluate(
         """async (text) => {
-          const { blocks, toDom, highlight } = await import("/chat/markdown.js");
-          const box = document.createElement("div");
+          const { Prose } = await import("/chat/render.js");
+          const prose = new Prose(), box = prose.element;
           document.body.append(box);
-          box.append(toDom(blocks(text)));
-          await highlight(box);
-          await new Promise((go) => setTimeout(go, 100));
+          prose.finish(text);
+          while (!box.querySelector(".hljs-tag")) await new Promise((go) => setTimeout(go, 10));
           const all = [...box.querySelectorAll("*")];
           return {
             hit: window.hit ?? 0,
@@ -193,6 +193,164 @@ def test_an_answer_that_grows_ends_as_the_same_page_as_one_that_came_whole(bench
 
     assert grown == whole
     assert "<strong>加粗：</strong>" in whole
+
+
+LONG = {
+    "paragraph": "先听，**再想**，然后`回答`。😀" * 400,
+    "lines": "先听，**再想**\n" * 400,
+    "list": "".join(f"- 第 {n} 项，**很**重要\n  - 其中\n" for n in range(300)),
+    "item": "1. " + "先听，**再想**。" * 300 + "\n\n   - 其中\n2. 完\n",
+    "table": "| a | b |\n|:-:|--:|\n" + "".join(f"| {n} | `x` |\n" for n in range(300)),
+    "quotation": "".join(f"> 第 {n} 句，**很**重要\n>\n" for n in range(200)),
+    "code": "```python\n" + "".join(f"def f{n}():  # {n}\n    return 'x'\n" for n in range(300)) + "```\n",
+    "links": "见 [这里][1]。\n\n" * 200 + "[1]: https://example.org/\n",
+}
+
+
+@pytest.mark.parametrize("kind", LONG)
+def test_a_long_answer_in_pieces_is_the_page_that_marked_makes_in_one(bench: Page, kind: str) -> None:
+    grown, whole, plain = bench.evaluate(
+        """async (text) => {
+          const { marked } = await import("/vendor/marked/marked.esm.js");
+          const { blocks, highlight, toDom } = await import("/chat/markdown.js");
+          const { Prose } = await import("/chat/render.js");
+          const grown = new Prose(), whole = new Prose(), plain = document.createElement("div");
+          document.body.append(grown.element, whole.element, plain);
+          plain.append(toDom(marked.parser(blocks(text))));
+          await highlight(plain);
+          for (let end = 1; end <= text.length; end += 500) {
+            grown.grow(text.slice(0, end));
+            await new Promise((go) => setTimeout(go, 12));
+          }
+          grown.finish(text);
+          whole.finish(text);
+          const all = () => [grown.element, whole.element, plain].map((one) => one.innerHTML);
+          for (let tries = 0; tries < 400 && new Set(all()).size > 1; tries += 1) {
+            await new Promise((go) => setTimeout(go, 25));
+          }
+          return all();
+        }""",
+        LONG[kind],
+    )
+
+    assert grown == plain
+    assert whole == plain
+
+
+@pytest.mark.parametrize("kind", ["paragraph", "list", "table", "quotation"])
+def test_what_stands_of_a_long_block_is_not_made_again_while_it_grows(bench: Page, kind: str) -> None:
+    stays = bench.evaluate(
+        """async (text) => {
+          const { Prose } = await import("/chat/render.js");
+          const prose = new Prose();
+          document.body.append(prose.element);
+          const grow = async (end) => {
+            const before = prose.element.textContent.length;
+            prose.grow(text.slice(0, end));
+            while (prose.element.textContent.length === before) await new Promise((go) => setTimeout(go, 20));
+          };
+          await grow(text.length / 2);
+          const first = prose.element.querySelector("strong, code");
+          await grow(text.length);
+          return first.isConnected;
+        }""",
+        LONG[kind],
+    )
+
+    assert stays
+
+
+def test_a_long_answer_is_made_over_several_frames_and_lets_the_page_breathe(bench: Page) -> None:
+    at_once, in_the_end = bench.evaluate(
+        """async (text) => {
+          const { Prose } = await import("/chat/render.js");
+          const prose = new Prose();
+          document.body.append(prose.element);
+          const made = () => prose.element.querySelectorAll("strong").length;
+          prose.finish(text);
+          const atOnce = made();
+          while (made() < 2000) await new Promise((go) => setTimeout(go, 20));
+          return [atOnce, made()];
+        }""",
+        "先听，**再想**，然后`回答`。\n\n" * 2000,
+    )
+
+    assert at_once < in_the_end == 2000
+
+
+# A line whose every socket opens and breaks after `holds` ms; the one that answers pings is good.
+BREAKING = """async ({ holds, answers }) => {
+  const opened = [];
+  globalThis.WebSocket = class extends EventTarget {
+    static OPEN = 1;
+    readyState = 0;
+    constructor() {
+      super();
+      setTimeout(() => {
+        opened.push(Date.now());
+        this.readyState = 1;
+        this.dispatchEvent(new Event("open"));
+        setTimeout(() => this.close(), holds);
+      });
+    }
+    send(text) {
+      const data = JSON.stringify({ type: "pong", cmd_id: JSON.parse(text).cmd_id });
+      if (answers) setTimeout(() => this.dispatchEvent(new MessageEvent("message", { data })));
+    }
+    close() {
+      if (this.readyState === 3) return;
+      this.readyState = 3;
+      this.dispatchEvent(Object.assign(new Event("close"), { code: 1011 }));
+    }
+  };
+  const { Line } = await import("/chat/socket.js");
+  globalThis.line = new Line("ws://nowhere/");
+  line.start();
+  return () => opened;
+}"""
+
+
+def opened_in(bench: Page, seconds: int, **line: object) -> list[float]:
+    """When the sockets of a breaking line opened, in seconds, as the page's own clock tells it."""
+    bench.clock.install()
+    opened = bench.evaluate_handle(BREAKING, line)
+    bench.clock.run_for(seconds * 1000)
+    times = opened.evaluate("(opened) => opened()")
+    return [(time - times[0]) / 1000 for time in times]
+
+
+def test_a_line_that_opens_and_breaks_at_once_waits_longer_each_time(bench: Page) -> None:
+    times = opened_in(bench, 300, holds=5, answers=True)
+
+    waits = [after - before for before, after in pairwise(times)]
+    for wait, most in zip(waits, [0.5, 1, 2, 4, 8, 16] + [30] * len(waits), strict=False):
+        assert most / 2 <= wait <= most + 0.1
+    assert 12 <= len(times) <= 26
+
+
+def test_a_line_that_held_and_answered_comes_back_at_once(bench: Page) -> None:
+    times = opened_in(bench, 60, holds=8_000, answers=True)
+
+    assert all(after - before < 8.7 for before, after in pairwise(times))
+    assert len(times) >= 7
+
+
+def test_a_line_that_held_without_an_answer_is_not_good(bench: Page) -> None:
+    times = opened_in(bench, 120, holds=6_000, answers=False)
+
+    assert times[-1] - times[-2] > 6 + 4
+
+
+def test_a_person_who_tries_now_does_not_wait(bench: Page) -> None:
+    bench.clock.install()
+    opened = bench.evaluate_handle(BREAKING, {"holds": 5, "answers": False})
+    bench.clock.run_for(60_000)
+    before = opened.evaluate("(opened) => opened().length")
+
+    bench.evaluate("line.retry()")
+    bench.clock.run_for(10)
+
+    assert opened.evaluate("(opened) => opened().length") == before + 1
 
 
 def test_the_line_above_what_the_model_sees_skips_answers_without_a_word(bench: Page) -> None:

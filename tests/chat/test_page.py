@@ -188,6 +188,10 @@ def test_feedback_and_answers_are_listed(office: Client, taught: Message, name: 
     assert office.get(f"/admin/chat/{name}/").status_code == 200
 
 
+def test_the_first_page_of_the_admin_counts_one_of_each_in_the_singular(office: Client, taught: Message) -> None:
+    assert "1 rating, 1 rewrite" in office.get("/admin/").text
+
+
 def test_a_thumb_names_its_training_rows_and_they_name_it(office: Client, taught: Message) -> None:
     label = Example.objects.get(kind="label")
     rating = taught.ratings.get()

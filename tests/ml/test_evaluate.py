@@ -40,6 +40,15 @@ def test_perplexity_weighs_tokens_and_not_rows() -> None:
     assert found.value == pytest.approx(math.exp(1.3))
 
 
+def test_two_models_are_compared_on_the_same_draws_of_rows() -> None:
+    """Rows differ by up to 9, the models by 0.1 on each: paired, nothing of the first is left."""
+    hard = [(float(row), 1.0) for row in range(10)]
+
+    assert metrics.difference(hard, [(above - 0.1, below) for above, below in hard]) == pytest.approx((0.1, 0.1))
+    with pytest.raises(ValueError, match="10 rows cannot be paired with 9"):
+        metrics.difference(hard, hard[1:])
+
+
 def test_an_interval_is_repeatable_and_holds_the_value() -> None:
     right = [1.0] * 70 + [0.0] * 30
 

@@ -101,3 +101,20 @@ def test_making_the_roles_again_changes_nothing():
     roles.make_roles()
 
     assert Group.objects.get(name="operator").permissions.count() == before > 0
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", "curator"), ("zh-hans", "数据员")])
+def test_people_read_the_names_of_roles_in_their_language(language: str, said: str):
+    person("curator", "carl")
+    client = Client(headers={"accept-language": language})
+    client.force_login(User.objects.create_superuser("boss"))
+
+    groups = client.get("/admin/auth/group/").content.decode()
+    people = client.get("/admin/auth/user/").content.decode()
+
+    assert f">{said}</a>" in groups
+    assert said in people, "the filter by role"
+
+
+def test_a_group_made_by_hand_keeps_its_name():
+    assert roles.name_of(Group(name="guests")) == "guests"

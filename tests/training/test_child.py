@@ -105,6 +105,16 @@ def test_what_was_told_before_a_kill_is_not_told_again(run):
     assert sorted(events) == [("sample", 7)] * 3 + [("step", step) for step in (1, 4, 7, 9)]
 
 
+def test_a_checkpoint_is_told_once_whoever_asks_for_it(run):
+    tell = attempt.Teller(run, run.claim_token)
+    for step in (4, 8, 8):
+        tell(Event(kind="checkpoint", step=step, data={"best_step": 4}))
+
+    attempt.Teller(run, run.claim_token)(Event(kind="checkpoint", step=8, data={"best_step": 4}))
+
+    assert list(RunEvent.objects.filter(run=run, kind="checkpoint").values_list("step", flat=True)) == [4, 8]
+
+
 def test_a_trainer_without_its_claim_is_told_to_stop(run):
     tell = attempt.Teller(run, run.claim_token)
     runs.advance(run, Status.QUEUED, run.claim_token)

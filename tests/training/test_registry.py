@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 from typing import Any
@@ -11,7 +12,7 @@ from django.contrib.auth.models import User
 
 from tests.training.machinery import a_model, a_run, a_version, real_model
 from training import registry, serving
-from training.ml.errors import BadModel
+from training.ml.errors import BadModel, PipelineError
 from training.models import Activation, DatasetVersion, Evaluation, ModelVersion
 
 pytestmark = pytest.mark.django_db
@@ -125,10 +126,105 @@ def test_preference_tuning_is_judged_by_preferences(active):
     candidate = trained(pairs)
     measured(candidate, pairs, 5.0)
     measured(active, pairs, 2.0)
-    measured(candidate, pairs, 0.9, metric="preference_accuracy")
-    measured(active, pairs, 0.5, metric="preference_accuracy")
+    measured(candidate, pairs, 0.9, metric="preference_accuracy", n=30)
+    measured(active, pairs, 0.5, metric="preference_accuracy", n=30)
 
     assert not registry.gate(candidate, active).blocked
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "blocked"),
+    [
+        # bits per byte with its interval, of both models
+        ((1.99, 1.5, 2.5), (2.0, 1.5, 2.5), True),
+        ((1.6, 1.2, 2.0), (2.0, 1.6, 2.4), True),
+        ((1.9, 1.88, 1.92), (2.0, 1.98, 2.02), False),
+        # the intervals touch, that of the gain is still above zero
+        ((1.0, 0.8, 1.2), (1.35, 1.15, 1.55), False),
+        # lopsided: only the sides that face each other count
+        ((1.0, 0.1, 1.1), (1.3, 1.2, 4.0), False),
+        ((1.0, 0.9, 1.9), (1.3, 0.5, 1.4), True),
+    ],
+)
+def test_a_gain_that_chance_explains_opens_no_gate(active, mine, theirs, blocked):
+    candidate = trained()
+    for model, (value, low, high) in ((candidate, mine), (active, theirs)):
+        measured(model, candidate.dataset, value, low=low, high=high)
+
+    report = registry.gate(candidate, active)
+
+    assert report.blocked == blocked
+    assert (report.comparisons[0].low > 0) == (not blocked)
+
+
+def test_the_interval_of_a_gain_is_made_of_both_intervals(active):
+    """MOVER by hand: 0.35 - hypot(1.2 - 1.0, 1.35 - 1.15) and 0.35 + hypot(1.0 - 0.8, 1.55 - 1.35)."""
+    candidate = trained()
+    measured(candidate, candidate.dataset, 1.0, low=0.8, high=1.2)
+    measured(active, candidate.dataset, 1.35, low=1.15, high=1.55)
+
+    [found] = registry.gate(candidate, active).comparisons
+
+    assert (found.low, found.high) == pytest.approx((0.0672, 0.6328), abs=1e-4)
+
+
+def test_a_small_gain_on_every_row_opens_the_gate_because_rows_are_paired(active):
+    """Apart, the intervals cover each other: the rows differ a hundred times more than the models do."""
+    candidate = trained()
+    bits = math.log(2)
+    theirs = [[bits * (row + 1), 1.0] for row in range(20)]
+    mine = [[nats - 0.01 * bits, 1.0] for nats, _ in theirs]
+    measured(candidate, candidate.dataset, 10.49, low=8.0, high=13.0, n=20, rows=mine)
+    measured(active, candidate.dataset, 10.5, low=8.0, high=13.0, n=20, rows=theirs)
+
+    report = registry.gate(candidate, active)
+
+    assert not report.blocked
+    assert (report.comparisons[0].low, report.comparisons[0].high) == pytest.approx((0.01, 0.01))
+
+
+def test_one_row_more_of_five_is_chance_when_rows_are_paired(active):
+    pairs = a_version(kind="pair")
+    candidate = trained(pairs)
+    right, one_wrong = [[1.0, 1.0]] * 5, [[1.0, 1.0]] * 4 + [[0.0, 1.0]]
+    measured(candidate, pairs, 1.0, metric="preference_accuracy", rows=right)
+    measured(active, pairs, 0.8, metric="preference_accuracy", rows=one_wrong)
+
+    assert registry.gate(candidate, active).blocked
+
+
+def test_five_right_of_five_leave_a_doubt_though_resampling_shows_none(active):
+    """Wilson: 5 of 5 is 0.566 to 1, 4 of 5 is 0.376 to 0.964."""
+    pairs = a_version(kind="pair")
+    candidate = trained(pairs)
+    measured(candidate, pairs, 1.0, metric="preference_accuracy", low=1.0, high=1.0)
+    measured(active, pairs, 0.8, metric="preference_accuracy", low=0.8, high=0.8)
+
+    report = registry.gate(candidate, active)
+
+    assert report.blocked
+    assert report.comparisons[0].low == pytest.approx(0.2 - (0.4345**2 + 0.1638**2) ** 0.5, abs=1e-3)
+
+
+def test_one_row_is_too_few_to_tell_of_a_gain_too(active):
+    small = a_version(kind="pair", counts={"train": 4, "validation": 1, "test": 1, "phrasing": 0})
+    candidate = trained(small)
+    for model, value in ((candidate, 1.0), (active, 0.0)):
+        measured(model, small, value, metric="preference_accuracy", n=1)
+
+    report = registry.gate(candidate, active)
+
+    assert not report.blocked
+    assert len(report.notes) == 2, "too few to tell, and no canaries"
+
+
+def test_a_likelier_good_answer_is_a_gain_by_the_token_too(active):
+    pairs = a_version(kind="pair")
+    candidate = trained(pairs)
+    for model, value in ((candidate, 0.9), (active, 0.1)):
+        measured(model, pairs, value, metric="preference_accuracy_per_token", n=30)
+
+    assert registry.gate(candidate, active).comparisons[0].low > 0
 
 
 def test_a_worse_canary_closes_the_gate_in_spite_of_a_gain(active):
@@ -212,8 +308,74 @@ def test_going_back_needs_no_comparison(engine, alice, active):
     assert registry.active_model() == active
 
 
+def answered_in_turn(*models: ModelVersion) -> None:
+    """The first takes nobody's place, the others that of the one before."""
+    ModelVersion.objects.update(is_active=False)
+    for model, replaced in zip(models, (None, *models), strict=False):
+        if replaced is None:
+            ModelVersion.objects.filter(pk=model.pk).update(is_active=True)
+            Activation.objects.create(model=model)
+        else:
+            registry.activate(model, replaces=replaced, user=None, override=True, note="next")
+
+
+def test_a_second_roll_back_goes_one_further_back(engine, alice):
+    first, second, third = trained(), trained(), trained()
+    answered_in_turn(first, second, third)
+
+    assert registry.roll_back(user=alice, replaces=third).model == second
+    assert registry.earlier_model() == first
+    assert registry.roll_back(user=alice, replaces=second).model == first
+
+    with pytest.raises(registry.NoEarlierModel) as refused:
+        registry.roll_back(user=alice, replaces=first)
+    assert isinstance(refused.value, PipelineError)
+    assert registry.earlier_model() is None
+    assert (registry.active_model(), Activation.objects.count()) == (first, 5)
+
+
+def test_what_was_activated_after_a_roll_back_is_rolled_back_first(engine, alice):
+    first, second, third, fourth = trained(), trained(), trained(), trained()
+    answered_in_turn(first, second, third)
+    registry.roll_back(user=alice)
+    registry.activate(fourth, replaces=second, user=alice, override=True, note="next")
+
+    assert [registry.roll_back(user=alice).model for _ in range(2)] == [second, first]
+
+
+def test_a_model_taken_up_again_by_hand_can_be_rolled_back(engine, alice):
+    first, second = trained(), trained()
+    answered_in_turn(first, second)
+    registry.roll_back(user=alice)
+    registry.activate(second, replaces=first, user=alice)
+
+    assert registry.roll_back(user=alice).model == first
+    with pytest.raises(registry.NoEarlierModel):
+        registry.roll_back(user=alice)
+
+
+def test_a_roll_back_passes_over_a_retired_model(engine, alice):
+    first, second, third = trained(), trained(), trained()
+    answered_in_turn(first, second, third)
+    ModelVersion.objects.filter(pk=second.pk).update(retired_at="2026-01-01T00:00Z")
+
+    assert registry.roll_back(user=alice).model == first
+    assert registry.earlier_model() is None
+
+
+def test_a_roll_back_that_comes_too_late_changes_nothing(engine, alice):
+    first, second, third = trained(), trained(), trained()
+    answered_in_turn(first, second, third)
+    registry.roll_back(user=alice, replaces=third)
+
+    with pytest.raises(registry.StaleActivation):
+        registry.roll_back(user=alice, replaces=third)
+
+    assert registry.active_model() == second
+
+
 def test_there_is_nothing_to_go_back_to_at_first(alice, active):
-    with pytest.raises(BadModel):
+    with pytest.raises(registry.NoEarlierModel):
         registry.roll_back(user=alice)
 
 

@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from chatsite import roles
 from tests.training.machinery import a_model, a_run, a_version, real_model, real_version
-from training import again, live, runs, serving, storage, tasks, worker
+from training import again, evaluations, live, narration, runs, serving, storage, tasks, worker
 from training.ml.records import Event
 from training.models import Activation, DatasetVersion, Evaluation, ModelVersion, RunEvent, TrainingRun
 
@@ -233,6 +233,43 @@ def test_the_model_page_shows_figures_gate_and_history(operator, candidate):
     page = operator.get(page_of(candidate)).content.decode()
 
     assert "1.2500" in page and "2.5000" in page and "Activate" in page
+
+
+def test_figures_are_read_in_one_order_everywhere(operator, candidate):
+    active = a_model(is_active=True)
+    run = a_run(dataset=candidate.dataset)
+    ModelVersion.objects.filter(pk=candidate.pk).update(run=run)
+    for model in (candidate, active):
+        for metric in sorted([*evaluations.READING_ORDER, "a figure of later"]):
+            Evaluation.objects.create(model=model, dataset=candidate.dataset, split="test", metric=metric, value=1, n=5)
+
+    page = operator.get(page_of(candidate)).context
+
+    wanted = [*evaluations.READING_ORDER, "a figure of later"]
+    assert wanted[:4] == ["perplexity", "bits_per_byte", "token_accuracy", "sequence_accuracy"]
+    assert [item["row"].metric for item in page["figures"]] == wanted
+    assert [item.metric for item in page["report"].comparisons] == wanted
+    assert [item["metric"] for item in live.figures(run)] == [narration.metric_name(metric) for metric in wanted]
+
+
+def test_every_figure_has_a_name_for_people():
+    names = {narration.metric_name(metric) for metric in evaluations.READING_ORDER}
+
+    assert not names & set(evaluations.READING_ORDER)
+
+
+def test_the_page_offers_a_roll_back_only_while_there_is_one(operator, candidate, monkeypatch):
+    monkeypatch.setattr(serving, "load_version", lambda uid: {})
+    old = a_model(is_active=True, name="old one")
+    Activation.objects.create(model=old)
+    activate(operator, candidate, replaces=old.pk, override="1", note="demo")
+    assert "Roll back to old one" in operator.get(page_of(candidate)).content.decode()
+
+    operator.post(reverse("admin:training_modelversion_roll_back", args=(candidate.pk,)))
+
+    page = operator.get(page_of(old)).content.decode()
+    assert "Roll back to" not in page
+    assert "rolled back" in page
 
 
 def test_activate_and_roll_back_by_hand(operator, candidate, monkeypatch):

@@ -17,6 +17,7 @@ from tests.training.machinery import a_run, real_model, real_version
 from training import again, attempt, live, narration, runs, serving, storage, versions, wording
 from training.ml import corpus as reader
 from training.ml.config import DataFacts, FitConfig, automatic
+from training.ml.device import place
 from training.ml.errors import BadConfig, BadFile
 from training.ml.loop import _diverged
 from training.ml.texts import words
@@ -192,6 +193,36 @@ def test_what_a_run_notes_is_told_in_words(claimed):
     english, chinese = in_both(lambda: narration.in_words(notes[0]))
     assert "rows were longer than 8 tokens and were cut" in english
     assert "条样本超过 8 个词元，已截断" in chinese
+
+
+def test_where_a_run_computes_is_said_in_words():
+    assert in_both(lambda: narration.place_in_words("cpu, bfloat16, 1 threads")) == (
+        "CPU, bfloat16, 1 thread",
+        "CPU、bfloat16、1 个线程",
+    )
+    assert narration.place_in_words("two old abaci") == "two old abaci"
+
+
+def test_the_trainer_says_where_it_computes_in_a_form_that_is_understood():
+    assert in_both(lambda: narration.place_in_words(place().words))[1].endswith(" 个线程")
+
+
+def test_a_run_tells_its_device_in_words(claimed):
+    taken = RunEvent.objects.get(run=claimed, data__state="running")
+    started = RunEvent(run=claimed, kind="started", data={"device": "cuda, bfloat16, 2 threads"})
+
+    assert in_both(lambda: narration.in_words(taken)) == ("In training on CPU", "训练中（设备 CPU）")
+    assert "GPU、bfloat16、2 个线程" in in_both(lambda: narration.in_words(started))[1]
+    assert narration.device_name("cuda:1") == "GPU 1"
+
+
+def test_a_checkpoint_before_the_first_evaluation_names_no_best_step():
+    early = RunEvent(kind="checkpoint", step=4, data={"best_step": 0})
+
+    assert in_both(lambda: narration.in_words(early)) == (
+        "Step 4: checkpoint written.",
+        "第 4 步：已写入检查点。",
+    )
 
 
 def test_the_words_of_an_error_are_plain_json():

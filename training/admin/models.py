@@ -171,10 +171,10 @@ def _unmeasured(model: ModelVersion) -> list[ModelVersion]:
 
 def _earlier(model: ModelVersion) -> ModelVersion | None:
     """What a roll back would bring: only for the model that answers now."""
-    last = Activation.objects.select_related("replaced").first() if model.is_active else None
-    return last.replaced if last else None
+    return registry.earlier_model() if model.is_active else None
 
 
 def _figures(model: ModelVersion) -> list[dict[str, Any]]:
-    rows = Evaluation.objects.filter(model=model).select_related("dataset").order_by("-dataset_id", "-split", "metric")
-    return [{"row": row, "split": narration.split_name(row.split)} for row in rows]
+    rows = Evaluation.objects.filter(model=model).select_related("dataset")
+    ordered = evaluations.in_reading_order(rows, "-dataset_id")
+    return [{"row": row, "split": narration.split_name(row.split)} for row in ordered]

@@ -136,6 +136,8 @@ class Metric:
     """One figure on one split. `low`..`high` is the 95 % interval, None where there is none.
 
     `signature` says how it was computed (sacrebleu's own signature, or our definition and version).
+    `rows` holds, for a ratio of sums, what each row adds above and below the line: with it two models can be compared
+    row by row. It stays out of `to_json`, which is for people and manifests.
     """
 
     name: str
@@ -145,9 +147,10 @@ class Metric:
     low: float | None = None
     high: float | None = None
     signature: str = ""
+    rows: tuple[tuple[float, float], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name != "rows"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,7 +37,7 @@ PRETRAINING = FitConfig(
 )
 TUNING = FitConfig(
     method="sft",
-    epochs=16,
+    epochs=7,
     learning_rate=1e-3,
     batch_size=32,
     max_length=256,
@@ -45,6 +45,9 @@ TUNING = FitConfig(
     patience=0,  # the last weights: the loss on unseen facts only rises while the trained ones are learnt by heart
     evaluations=1,
 )
+LATER_TURNS = (1, 2, 3)  # how many exchanges come before
+CHINESE_OPENINGS = ("请问", "请问一下，", "那", "对了，", "我想知道", "你好，")
+ENGLISH_OPENINGS = ("Please, ", "So, ", "By the way, ", "Can you tell me: ", "Hello. ")
 # General talk mixed into the tuning rows, a row of it for every four of the FAQ: without it a small model forgets how
 # to talk about anything else.
 GENERAL_SOURCES = ("LCCC", "KdConv", "CrossWOZ", "chatterbot", "BELLE", "EmoLLM")
@@ -119,19 +122,31 @@ def place_faq(faq: Path, work: Path) -> None:
 def _tuning_rows(rows: list[SourceRow], faq: Path) -> Iterator[Candidate]:
     facts = faq_candidates(faq)
     yield from facts
-    yield from _second_turns(facts)
+    yield from _later_turns(facts)
     general = [row for row in rows if any(name in row.source for name in GENERAL_SOURCES)]
     yield from _candidates(general[: len(facts) // 4])
 
 
-def _second_turns(facts: list[Candidate]) -> Iterator[Candidate]:
-    """Every trained fact once more after another one: people ask on, and a first turn must not throw the model."""
+def _later_turns(facts: list[Candidate]) -> Iterator[Candidate]:
+    """Every trained fact once more as the second, third and fourth question, asked a little differently.
+
+    People ask on: what came before, or a polite word in front, must not throw the model.
+    """
     trained = [fact for fact in facts if fact.split == "train"]
-    others = trained[:]
-    random.Random(TUNING.seed).shuffle(others)  # noqa: S311  (the same order every time)
-    for fact, other in zip(trained, others, strict=True):
-        body = {"messages": [*other.body["messages"], *fact.body["messages"]]}
-        yield replace(fact, key=f"{fact.key}:second", body=body)
+    rng = random.Random(TUNING.seed)  # noqa: S311  (the same rows every time)
+    for fact in trained:
+        for before in LATER_TURNS:
+            chain = [*rng.sample(trained, before), fact]
+            messages = [message for part in chain for message in _asked_differently(part.body["messages"], rng)]
+            yield replace(fact, key=f"{fact.key}:after-{before}", body={"messages": messages})
+
+
+def _asked_differently(messages: list[dict[str, Any]], rng: random.Random) -> list[dict[str, Any]]:
+    question, *rest = messages
+    text = question["content"].rstrip("？?。.！!")
+    ending = rng.choice(("", question["content"][len(text) :]))
+    opening = rng.choice(("", "", *(ENGLISH_OPENINGS if text.isascii() else CHINESE_OPENINGS)))
+    return [{**question, "content": f"{opening}{text}{ending}"}, *rest]
 
 
 def _freeze_once(

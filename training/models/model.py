@@ -68,6 +68,7 @@ class Evaluation(models.Model):
     high = models.FloatField(_("upper bound"), null=True, blank=True)
     n = models.PositiveIntegerField(_("rows"), default=0)
     signature = models.CharField(_("signature"), max_length=200, blank=True)
+    rows = models.JSONField(default=list)  # training.ml.records.Metric.rows, of the figures that a gate decides by
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     class Meta:

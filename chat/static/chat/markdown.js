@@ -62,8 +62,8 @@ function framed(pre) {
   frame.append(pre);
 }
 
-export function toDom(tokens) {
-  const fragment = purify.sanitize(marked.parser(tokens), ALLOWED);
+export function toDom(html) {
+  const fragment = purify.sanitize(html, ALLOWED);
   for (const pre of fragment.querySelectorAll("pre")) framed(pre);
   for (const link of fragment.querySelectorAll("a")) {
     link.target = "_blank";
@@ -75,17 +75,42 @@ export function toDom(tokens) {
 // Lets the page answer the person between two pieces of work.
 const breath = () => new Promise((resolve) => setTimeout(resolve));
 
-// Colours finished code blocks; the highlighter is loaded at the first one.
+let highlighter = null; // started at the first code block
+let asked = 0;
+
+// The coloured code as pieces of HTML, or null.
+function coloured(text, language) {
+  highlighter ??= new Worker(new URL("highlighter.js", import.meta.url), { type: "module" });
+  const worker = highlighter;
+  const id = (asked += 1);
+  return new Promise((resolve) => {
+    const take = ({ data }) => data.id === id && finish(data.pieces);
+    const fail = () => finish(null);
+    const finish = (pieces) => {
+      worker.removeEventListener("message", take);
+      worker.removeEventListener("error", fail);
+      resolve(pieces);
+    };
+    worker.addEventListener("message", take);
+    worker.addEventListener("error", fail);
+    worker.postMessage({ id, text, language });
+  });
+}
+
+// Colours finished code blocks. The plain text of a long one gives way piece by piece.
 export async function highlight(root) {
-  const codes = [...root.querySelectorAll('pre > code[class*="language-"]')];
-  if (!codes.length) return;
-  const { default: hljs } = await import("../vendor/highlight/highlight.min.js");
-  for (const code of codes) {
-    const language = /language-([\w+#.-]+)/.exec(code.className)[1];
-    if (!hljs.getLanguage(language) || code.textContent.length > HIGHLIGHT_LIMIT) continue;
-    const { value } = hljs.highlight(code.textContent, { language, ignoreIllegals: true });
-    code.replaceChildren(purify.sanitize(value, ALLOWED));
-    await breath();
+  for (const code of root.querySelectorAll('pre > code[class*="language-"]')) {
+    const [rest] = code.childNodes;
+    const isPlain = code.childNodes.length === 1 && rest.nodeType === Node.TEXT_NODE;
+    if (!isPlain || rest.length > HIGHLIGHT_LIMIT) continue;
+    const [, language] = /language-([\w+#.-]+)/.exec(code.className) ?? [];
+    for (const html of (language && (await coloured(rest.data, language))) ?? []) {
+      const piece = purify.sanitize(html, ALLOWED);
+      rest.deleteData(0, piece.textContent.length);
+      rest.before(piece);
+      await breath();
+    }
+    if (!rest.length) rest.remove();
   }
 }
 

@@ -1,5 +1,5 @@
 // A small menu at a button: arrow keys move, Esc and a click elsewhere close, the focus goes back to the button.
-import { el, icon } from "./dom.js";
+import { el, find, icon } from "./dom.js";
 
 const GAP_PX = 4;
 
@@ -38,7 +38,7 @@ export function openMenu(anchor, items) {
     const kind = danger ? "menu-item danger" : "menu-item";
     menu.append(el("button", { type: "button", role: "menuitem", class: kind, onclick: choose }, icon(iconName), label));
   }
-  document.body.append(menu);
+  find("main").append(menu); // inside a landmark, for who goes from one to the next
   place(menu, anchor);
   anchor.setAttribute("aria-expanded", "true");
   menu.firstChild.focus();

@@ -3,7 +3,7 @@ import * as api from "./api.js";
 import { Chat } from "./chat.js";
 import { Composer } from "./composer.js";
 import { ask } from "./dialogs.js";
-import { find } from "./dom.js";
+import { button, find } from "./dom.js";
 import { Feedback } from "./feedback.js";
 import { fill, gettext, number } from "./i18n.js";
 import { Follow } from "./scroll.js";
@@ -14,7 +14,7 @@ import { page, site } from "./state.js";
 import { toast } from "./toast.js";
 
 const STATE_EVERY_MS = 60_000;
-const SAY_OFFLINE_AFTER_MS = 1_500;
+const SAY_AFTER_MS = 1_500;
 const SIDEBAR_AFTER_MS = 400;
 
 const line = new Line(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/chat/`);
@@ -122,12 +122,24 @@ line.addEventListener("frame", ({ detail: frame }) => {
   else if (frame.type === "kick") signedOut();
 });
 
-let offlineTimer = 0;
+const retry = button(gettext("Try now"), "quiet small", () => line.retry());
+retry.hidden = true;
+find("#line").append(retry);
+
+function showLine(isLost) {
+  const hadFocus = document.activeElement === retry;
+  find("#line-state").textContent = isLost ? gettext("Connection lost, trying again…") : "";
+  retry.hidden = !isLost;
+  if (hadFocus && !isLost) composer.focus();
+}
+
+// The first break is often over before anyone notices it; a line that breaks again and again says so until it holds.
+let lineTimer = 0;
 line.addEventListener("state", ({ detail }) => {
-  clearTimeout(offlineTimer);
-  const say = () => (find("#line-state").textContent = gettext("Reconnecting…"));
-  if (detail === "waiting") offlineTimer = setTimeout(say, SAY_OFFLINE_AFTER_MS);
-  else find("#line-state").textContent = "";
+  clearTimeout(lineTimer);
+  const isLost = detail === "waiting";
+  const isKnown = isLost === line.failures > 1;
+  lineTimer = setTimeout(() => showLine(isLost), isKnown ? 0 : SAY_AFTER_MS);
 });
 
 // Handshakes that keep failing may mean that the session is over, which only a page request can tell.

@@ -27,7 +27,7 @@ class Command(BaseCommand):
             evaluations.measure(model, dataset)
         except PipelineError as error:
             raise CommandError(wording.error_text(error)) from error
-        rows = Evaluation.objects.filter(model=model, dataset=dataset).order_by("-split", "metric")
+        rows = evaluations.in_reading_order(Evaluation.objects.filter(model=model, dataset=dataset))
         facts = [{"split": row.split, "metric": row.metric, "value": row.value, "n": row.n} for row in rows]
         lines = [f"{fact['split']:<12} {fact['metric']:<20} {fact['value']:.4f}  (n = {fact['n']})" for fact in facts]
         self.stdout.write(lookup.as_json(facts) if options["json"] else "\n".join(lines))
