@@ -73,9 +73,9 @@ def _body(frozen: FrozenDataset, place: Place | None) -> Body | None:
 def steps_changed(now: DatasetVersion, before: DatasetVersion) -> list[tuple[str, clean.Choice]]:
     """The cleaning steps of both in order: `same`, `new` or `gone`."""
     mine, theirs = _steps(now), _steps(before)
-    texts = [[json.dumps(step, sort_keys=True) for step in steps] for steps in (theirs, mine)]
+    old, new = ([json.dumps(step, sort_keys=True) for step in steps] for steps in (theirs, mine))
     told: list[tuple[str, clean.Choice]] = []
-    for tag, old_start, old_end, new_start, new_end in SequenceMatcher(None, *texts, autojunk=False).get_opcodes():
+    for tag, old_start, old_end, new_start, new_end in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if tag == "equal":
             told += [("same", step) for step in mine[new_start:new_end]]
         else:

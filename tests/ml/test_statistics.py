@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ def dialogue(*texts: str, cluster: str = "", **facts: str) -> Row:
     return Row(kind="dialogue", body={"messages": messages}, cluster=cluster, facts=facts)
 
 
-def counted(rows: list[Row]) -> dict:
+def counted(rows: list[Row]) -> dict[str, Any]:
     counting = Counting()
     for row in rows:
         counting.add(row)

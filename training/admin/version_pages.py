@@ -95,7 +95,7 @@ class VersionPages(VersionExports):
         version = self._frozen(request, pk)
         models = checks.models_that_count()
         model = models.filter(uid=request.GET.get("model", "")).first() or models.first()
-        context = {"version": version, "models": models, "model": model}
+        context: dict[str, Any] = {"version": version, "models": models, "model": model}
         context |= {"splits": [(split, split_name(split), version.counts.get(split, 0)) for split in SPLITS]}
         if model is not None:
             try:

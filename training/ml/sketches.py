@@ -106,7 +106,7 @@ class Sketches:
         owners = np.repeat(np.arange(len(texts)), sizes)
         inside = np.arange(len(owners)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         chosen = self.features[self.starts[texts][owners] + inside]
-        return owners.astype(np.uint64) << np.uint64(32) | chosen
+        return _tag(owners, chosen)
 
 
 def _unique(values: Long) -> Long:
@@ -121,7 +121,8 @@ def _mixed(values: Hashes) -> Hashes:
     mixed = mixed * np.uint32(0x85EBCA6B)
     mixed ^= mixed >> np.uint32(13)
     mixed = mixed * np.uint32(0xC2B2AE35)
-    return mixed ^ mixed >> np.uint32(16)
+    mixed ^= mixed >> np.uint32(16)
+    return mixed
 
 
 def _features(texts: Sequence[str]) -> tuple[Hashes, Numbers]:
@@ -200,4 +201,5 @@ def _may_be_near(texts: Sequence[str], allowed: Numbers, pairs: Pairs) -> NDArra
     lengths = np.array([len(text) for text in texts])
     slips = np.minimum(allowed[pairs.ones], allowed[pairs.others])
     bits = np.bitwise_count(sets[pairs.ones] ^ sets[pairs.others])
-    return (np.abs(lengths[pairs.ones] - lengths[pairs.others]) <= slips) & (bits <= 2 * slips)
+    near: NDArray[np.bool_] = (np.abs(lengths[pairs.ones] - lengths[pairs.others]) <= slips) & (bits <= 2 * slips)
+    return near

@@ -40,5 +40,5 @@ def _execute(schema_editor: Any, statements: dict[str, tuple[str, ...]]) -> None
 
 
 class Migration(migrations.Migration):
-    dependencies = [("training", "0002_data_studio")]
+    dependencies = [("training", "0003_data_studio")]
     operations = [migrations.RunPython(make, drop)]
