@@ -87,6 +87,15 @@ def test_what_was_frozen_is_read_back(tmp_path):
     assert json.loads((frozen.directory / "dataset.json").read_text())["format"] == 1
 
 
+def test_the_manifest_says_what_counted_as_near_duplicates_and_an_older_one_is_still_read(tmp_path):
+    frozen = dataset.freeze(facts(5), tmp_path, kind="dialogue")
+    assert frozen.manifest["clusters"] == 2
+    older = {name: value for name, value in frozen.manifest.items() if name != "clusters"}
+    (frozen.directory / "dataset.json").write_text(json.dumps(older))
+
+    assert dataset.load(frozen.directory).hash == frozen.hash
+
+
 def test_ways_to_ask_for_one_fact_never_fall_into_test_and_train(tmp_path):
     frozen = dataset.freeze(facts(200, phrasings=3), tmp_path, kind="dialogue")
 
