@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 from openpyxl import Workbook
 
 from training.ml import corpus
-from training.ml.corpus import Readable, Unreadable, tables
+from training.ml.corpus import Readable, Unreadable
+from training.ml.corpus.base import Table
 from training.ml.corpus.cells import Reader, Row, unmarked
 from training.ml.corpus.lines import Line
 from training.ml.errors import BadFile
@@ -45,6 +47,7 @@ def complaints(rows: list[Readable | Unreadable]) -> list[tuple[int, str]]:
 
 def workbook(directory: Path, *sheets: tuple[str, list[list[Any]]]) -> Path:
     book = Workbook()
+    assert book.active is not None
     book.remove(book.active)
     for title, rows in sheets:
         page = book.create_sheet(title)
@@ -182,9 +185,9 @@ def test_named_columns_are_taken_by_name_or_number_and_may_take_turns(tmp_path):
     path = write(tmp_path, "1,hi,hello,how are you,fine\n2,q,a,,\n3,q,a,left out,\n", "turns.csv")
     columns = (("question", "2"), ("answer", "3"), ("question", "4"), ("answer", "5"))
     detected = corpus.detect(path)
-    table = tables.Table(columns=columns, delimiter=",", header=False)
+    table = Table(columns=columns, delimiter=",", header=False)
 
-    rows = list(corpus.read(path, corpus.replace(detected, table=table)))
+    rows = list(corpus.read(path, replace(detected, table=table)))
 
     assert said(rows) == [("hi", "hello", "how are you", "fine"), ("q", "a"), ("q", "a")]
     assert [row.left_out for row in rows if isinstance(row, Readable)] == [0, 0, 1]
@@ -192,10 +195,10 @@ def test_named_columns_are_taken_by_name_or_number_and_may_take_turns(tmp_path):
 
 def test_a_column_that_is_not_there_is_told_with_those_that_are(tmp_path):
     path = write(tmp_path, "question,answer\na,b\n")
-    table = tables.Table(columns=(("question", "ask"), ("answer", "answer")))
+    table = Table(columns=(("question", "ask"), ("answer", "answer")))
 
     with pytest.raises(BadFile, match=r"no column “ask”.*question, answer"):
-        list(corpus.read(path, corpus.replace(corpus.detect(path), table=table)))
+        list(corpus.read(path, replace(corpus.detect(path), table=table)))
 
 
 def test_formula_marks_of_an_export_are_taken_off(tmp_path):
@@ -209,16 +212,16 @@ def test_formula_marks_of_an_export_are_taken_off(tmp_path):
 
 
 def test_a_workbook_is_read_from_its_first_sheet_or_the_chosen_one(tmp_path):
-    first = [["问题", "答案"], ["几点开门？", 9], [None, None], ["空的", None], ["多行", "一\n二"]]
+    first: list[list[Any]] = [["问题", "答案"], ["几点开门？", 9], [None, None], ["空的", None], ["多行", "一\n二"]]
     path = workbook(tmp_path, ("常见问题", first), ("more", [["question", "answer"], ["q", "a"]]))
     detected = corpus.detect(path)
 
     rows = list(corpus.read(path, detected))
-    other = tables.Table(columns=(("question", "1"), ("answer", "2")), sheet="more")
+    other = Table(columns=(("question", "1"), ("answer", "2")), sheet="more")
 
     assert said(rows) == [("几点开门？", "9"), ("多行", "一\n二")]
     assert complaints(rows) == [(4, "empty_text")]
-    assert said(list(corpus.read(path, corpus.replace(detected, table=other)))) == [("q", "a")]
+    assert said(list(corpus.read(path, replace(detected, table=other)))) == [("q", "a")]
     assert corpus.preview(path, detected).sheets == ["常见问题", "more"]
 
 

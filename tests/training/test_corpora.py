@@ -6,6 +6,7 @@ import io
 import json
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -28,7 +29,7 @@ def jsonl(*rows: object) -> bytes:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
 
 
-def upload(content: bytes, name: str = "rows.jsonl", **facts: str) -> Corpus:
+def upload(content: bytes, name: str = "rows.jsonl", **facts: Any) -> Corpus:
     return corpora.add_upload(io.BytesIO(content), name="", original_name=name, owner=None, **facts)
 
 

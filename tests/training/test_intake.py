@@ -19,6 +19,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone, translation
 
 from training import claims, corpora, curation, intake
+from training.ml import corpus as reader
 from training.ml.corpus import TO_FINISH
 from training.models import Corpus, Example
 
@@ -110,14 +111,14 @@ def test_a_stopped_reader_writes_nothing_more_and_going_on_doubles_nothing(monke
     taken = claims.take(Corpus, working="reading", waiting="queued")
     assert taken is not None
     path = corpora.file_of(corpus)
-    batches = intake.batches(taken, intake.reader.read(path, intake.detect(path, {})))
-    reader = intake.Intake(taken)
-    reader.take(next(batches))
+    batches = intake.batches(taken, reader.read(path, intake.detect(path, {})))
+    taking = intake.Intake(taken)
+    taking.take(next(batches))
 
     corpora.cancel(corpus)
 
     with pytest.raises(claims.ClaimLost):
-        reader.take(next(batches))
+        taking.take(next(batches))
     corpus.refresh_from_db()
     assert (corpus.status, corpus.examples.count()) == ("cancelled", 2)
     corpora.queue(corpus)

@@ -35,8 +35,10 @@ _THANKS = (
     r"(?:非常|太)?(?:谢谢|多谢|感谢|拜托)(?:你|您|大家)?(?:了|啦)?|\bthank(?:s| you)(?: a lot| very much)?|\bplease"
 )
 _CLOSING = re.compile(rf"(?:{_MARKS}(?:{_THANKS}|[呢啊呀吧哦噢喔嘛哈啦哟]))+{_MARKS}$")
-# Where one text has more of these than the other it says something else, however alike the two look.
-_TURNING = frozenset("不没无别未上下左右前后你我他她它男女开关大小多少进出买卖")
+# Where one text has more of these than the other it says something else, however alike the two look ...
+_DENYING = frozenset("不没无别未")
+# ... and where each has one of these that the other has not.
+_OPPOSITE = frozenset("上下左右前后你我他她它男女开关大小多少进出买卖")
 _DIGITS = re.compile(r"\d+")
 
 jieba.setLogLevel(logging.WARNING)
@@ -92,7 +94,7 @@ def distance(one: str, other: str) -> int:
 def differs_by_slips(one: str, other: str) -> bool:
     """Do two essences differ by slips of the hand only, not by another word, number, person, side or "not"?"""
     allowed = min(slips_allowed(one), slips_allowed(other))
-    if distance(one, other) > allowed or _turns(one) != _turns(other):
+    if distance(one, other) > allowed or _turned(one, other):
         return False
     gone, come = _lost_words(one, other), _lost_words(other, one)
     if gone and gone == come:
@@ -105,8 +107,15 @@ def other_numbers(one: str, other: str) -> bool:
     return max(len(one), len(other)) <= SLIP_UP_TO and _DIGITS.findall(one) != _DIGITS.findall(other)
 
 
-def _turns(text: str) -> Counter[str]:
-    return Counter(_DIGITS.findall(text)) + Counter(letter for letter in text if letter in _TURNING)
+def _turned(one: str, other: str) -> bool:
+    if other_numbers(one, other) or _only(one, _DENYING) != _only(other, _DENYING):
+        return True
+    mine, theirs = _only(one, _OPPOSITE), _only(other, _OPPOSITE)
+    return bool(mine - theirs and theirs - mine)
+
+
+def _only(text: str, letters_wanted: frozenset[str]) -> Counter[str]:
+    return Counter(letter for letter in text if letter in letters_wanted)
 
 
 def _lost_words(one: str, other: str) -> int:
