@@ -56,7 +56,7 @@ def _curate() -> Step:
     return Step(
         title=_("Curate"),
         icon="fact_check",
-        link=_link("training_example_review" if drafts else "training_example_changelist"),
+        link=_link("training_example_changelist", "status=draft" if drafts else ""),
         figure=_counted(ngettext("%(count)d approved example", "%(count)d approved examples", approved), approved),
         waiting=_("%(count)d to review") % {"count": drafts} if drafts else "",
     )

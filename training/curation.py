@@ -207,6 +207,8 @@ def _move_chunk(keys: Sequence[int], to: Status, action: str, user: User | None,
             reviewed_at=timezone.now(),
             updated_at=timezone.now(),
             row_version=F("row_version") + 1,
+            leased_by=None,
+            leased_until=None,
         )
         _tell(moved, action, user, note=note)
     return len(moved)

@@ -5,7 +5,6 @@ to order them. Fast among a million, because common words are never looked up to
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from typing import NamedTuple, cast
 
 from training import search
@@ -46,18 +45,13 @@ def _votes(example: Example) -> Counter[int]:
     words = sorted({word for word in words_of(_text(example)) if len(word) > 1}, key=lambda word: (-len(word), word))
     if words:
         # Some words together find what is nearly the same even where each word alone is common.
-        votes.update(dict.fromkeys(_rows_with(words[:_WORDS_TOGETHER]), _ROWS_A_WORD))
+        votes.update(dict.fromkeys(search.newest_having(words[:_WORDS_TOGETHER], _ROWS_A_WORD), _ROWS_A_WORD))
     for word in words[:_WORDS_LOOKED_UP]:
-        rows = _rows_with([word])
+        rows = search.newest_having([word], _ROWS_A_WORD)
         for key in rows:
             votes[key] += 1 + (_ROWS_A_WORD - len(rows)) // 20
     votes.pop(example.pk, None)
     return votes
-
-
-def _rows_with(words: Sequence[str]) -> Sequence[int]:
-    rows = search.having(Example.objects.order_by(), words, most=_ROWS_A_WORD)
-    return list(rows.values_list("pk", flat=True))
 
 
 def _text(example: Example) -> str:

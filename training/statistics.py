@@ -22,7 +22,7 @@ from training.ml.errors import PipelineError, is_disk_full
 from training.ml.records import SPLITS, Body, Kind, Message
 from training.ml.render import Renderer
 from training.ml.statistics import Counting, Row
-from training.ml.texts import fill
+from training.ml.texts import Words, fill, words
 from training.models import Corpus, DatasetVersion, Example, ModelVersion, Statistics, VersionRow
 
 logger = logging.getLogger(__name__)
@@ -84,6 +84,11 @@ def changed_since(asked: Statistics) -> int:
     return chosen(cast("Selection", asked.selection)).filter(updated_at__gt=as_of).count()
 
 
+def why_failed(asked: Statistics) -> str:
+    """In the reader's language; empty when nothing went wrong."""
+    return wording.say(asked.figures.get("failed") or words(asked.error)) if asked.error else ""
+
+
 # --- computing ------------------------------------------------------------------------------------------------------
 
 
@@ -97,16 +102,17 @@ def compute_queued() -> bool:
     except ClaimLost:
         logger.warning("statistics %s were taken over by another worker", asked.pk)
     except PipelineError as error:
-        _fail(asked, fill(error.words))
+        _fail(asked, error.words)
     except Exception as error:  # whatever broke, the row must say so and the next job must run
         logger.exception("statistics %s could not be computed", asked.pk)
-        _fail(asked, wording.OWN_RULES["disk_full" if is_disk_full(error) else "unexpected"])
+        _fail(asked, words(wording.OWN_RULES["disk_full" if is_disk_full(error) else "unexpected"]))
     return True
 
 
-def _fail(asked: Statistics, why: str) -> None:
+def _fail(asked: Statistics, why: Words) -> None:
+    """The figures of the time before stay, beside the words of what went wrong."""
     try:
-        claims.settle(asked, Status.FAILED, error=why, finished_at=timezone.now())
+        claims.settle(asked, Status.FAILED, error=fill(why), figures=asked.figures | {"failed": why})
     except ClaimLost:
         logger.warning("statistics %s were taken over by another worker", asked.pk)
 

@@ -1,4 +1,4 @@
-"""Adds what a reviewer needs to a data directory of the browser tests: two curators and a hundred and twenty drafts.
+"""Adds what a reviewer needs to a data directory of the browser tests: two curators and drafts.
 
 CHATSITE_DATA_DIR=... python -m tests.browser.seed_examples
 """
@@ -15,6 +15,7 @@ from tests.browser.seed import PASSWORD
 
 CURATORS = ("cora", "kim")
 DRAFTS = 120
+MORE = 30
 
 
 def make_curators() -> None:
@@ -31,6 +32,8 @@ def make_examples() -> None:
 
     for number in range(1, DRAFTS + 1):
         curation.add_pair_of_qa(f"第{number}种水果放在哪里？", f"放在{number}号货架。", user=None, tags=["shelves"])
+    for number in range(1, MORE + 1):
+        curation.add_pair_of_qa(f"第{number}座城市在哪里？", f"在{number}号公路旁边。", user=None, tags=["places"])
     prompt = [{"role": "user", "content": "怎么退款？"}]
     preferences.add_pair(source_key="seed:pair", prompt=prompt, chosen="不知道。", rejected="在订单页点“退款”。")
 

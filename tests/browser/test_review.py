@@ -20,6 +20,7 @@ from tests.browser.conftest import ROOT, Site
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 SHELVES = "/admin/training/example/review/?status=draft&tag=shelves"
+PLACES = "/admin/training/example/review/?status=draft&tag=places"
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def examples(running_site: Site) -> Iterator[Callable[[str], list[Any]]]:
     yield ask
 
 
-def open_queue(page: Page, site: Site, address: str = SHELVES) -> None:
+def open_queue(page: Page, site: Site, address: str) -> None:
     page.goto(site.url + address)
     expect(page.locator("#review")).to_have_attribute("data-ready", "1")
 
@@ -69,7 +70,7 @@ def reject(page: Page, reason: str) -> None:
 
 def test_a_hundred_rows_are_curated_by_keyboard(page: Page, sign_in: Any, site: Site, examples: Any) -> None:
     sign_in(page, "cora")
-    open_queue(page, site)
+    open_queue(page, site, SHELVES)
     expect(page.locator('[data-show="left"]')).to_have_text("120 left")
     first = shown(page)
 
@@ -92,11 +93,9 @@ def test_a_hundred_rows_are_curated_by_keyboard(page: Page, sign_in: Any, site: 
 
     rows = examples("SELECT status, reviewer_id IS NOT NULL FROM training_example WHERE tags LIKE '%shelves%'")
     assert Counter(rows) == {("approved", 1): 91, ("rejected", 1): 9, ("draft", 0): 20}
-    notes = examples("SELECT DISTINCT note FROM training_exampleevent WHERE action = 'rejected' AND note != ''")
-    assert notes == [("wrong shelf",)]
-    [(body, version)] = examples("SELECT body, row_version FROM training_example WHERE id = ?", first)
+    assert examples("SELECT count(*) FROM training_exampleevent WHERE note = 'wrong shelf'") == [(10,)]
+    [(body,)] = examples("SELECT body FROM training_example WHERE id = ?", first)
     assert "\\u642c\\u5230\\u4e861\\u697c" in body
-    assert version == 3
     assert examples("SELECT count(*) FROM training_example WHERE leased_until IS NOT NULL AND status != 'draft'") == [
         (0,)
     ]
@@ -104,14 +103,14 @@ def test_a_hundred_rows_are_curated_by_keyboard(page: Page, sign_in: Any, site: 
 
 def test_the_address_keeps_the_filter_and_the_place(page: Page, sign_in: Any, site: Site, examples: Any) -> None:
     sign_in(page, "cora")
-    open_queue(page, site, "/admin/training/example/review/?status=approved&q=货架")
+    open_queue(page, site, f"{PLACES}&q=公路")
     press(page, "j")
     place = shown(page)
 
     page.reload()
 
     expect(page.locator("#review")).to_have_attribute("data-pk", place)
-    expect(page.locator("mark").first).to_have_text("货架")
+    expect(page.locator("mark").first).to_have_text("公路")
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")
@@ -124,9 +123,9 @@ def test_two_reviewers_get_other_rows_and_the_second_is_told_who_was_first(
     cora, kim = open_page(), open_page()
     for page, name in ((cora, "cora"), (kim, "kim")):
         sign_in(page, name)
-    open_queue(cora, site)
+    open_queue(cora, site, PLACES)
     row = shown(cora)
-    open_queue(kim, site)
+    open_queue(kim, site, PLACES)
     assert shown(kim) != row
 
     kim.goto(f"{site.url}/admin/training/example/{row}/change/")
@@ -165,7 +164,7 @@ def test_a_phone_has_every_button_in_reach_of_the_thumb(
 ) -> None:
     phone = open_page(viewport={"width": 360, "height": 640}, has_touch=True, locale="zh-CN")
     sign_in(phone, "kim")
-    open_queue(phone, site)
+    open_queue(phone, site, PLACES)
     before = shown(phone)
 
     phone.locator('[data-do="reject"]').tap()

@@ -97,7 +97,7 @@ def test_a_frozen_version_is_counted_as_it_was_frozen(corpus):
     assert statistics.changed_since(asked) == 0
 
 
-def test_a_damaged_version_fails_in_words(corpus, settings):
+def test_a_damaged_version_fails_in_words_on_the_page(pages, corpus):
     curation.approve(Example.objects.all(), user=None)
     version = versions.queue_freeze({}, name="v", kind="dialogue", owner=None)
     versions.freeze_queued()
@@ -109,7 +109,7 @@ def test_a_damaged_version_fails_in_words(corpus, settings):
 
     asked.refresh_from_db()
     assert asked.status == "failed"
-    assert "damaged" in asked.error
+    assert "damaged" in pages.get(reverse("admin:training_statistics_change", args=[asked.pk])).content.decode()
 
 
 def test_the_page_shows_bars_and_computes_again(pages, corpus, django_capture_on_commit_callbacks):

@@ -124,8 +124,8 @@ class StatisticsAdmin(DataAdmin):
         asked = self.get_object(request, object_id)
         if asked is None:
             raise Http404
-        context: dict[str, Any] = {"asked": asked, "progress": _progress(asked)}
-        if asked.figures:
+        context: dict[str, Any] = {"asked": asked, "progress": _progress(asked), "error": statistics.why_failed(asked)}
+        if "rows" in asked.figures:
             context |= in_bars(asked.figures) | {"changed": statistics.changed_since(asked)}
         return self.show(request, "statistics_page.html", title=_name(asked), **context)
 

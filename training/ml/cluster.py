@@ -123,24 +123,29 @@ def _grouped(texts: Sequence[str], on_progress: Callable[[float], None]) -> list
 
 def _near(texts: Sequence[str], groups: _Groups, on_progress: Callable[[float], None]) -> Iterator[Pairs]:
     """Pairs of near-duplicates, a part at a time; those that are in one group by then are not looked at again."""
-    sketches = Sketches(texts, lambda done: on_progress(0.5 * done / len(texts)))
+    sketches = Sketches(texts, lambda done: on_progress(0.3 * done / len(texts)))
+    refused = Pairs(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
     for band in range(BANDS):
-        pairs = groups.apart(sketches.met_in_band(band))
-        yield _judged(texts, pairs, sketches.jaccard(pairs))
-        on_progress(0.5 + 0.3 * band / BANDS)
+        pairs = groups.apart(sketches.met_in_band(band)).without(refused)
+        likely, near = _judged(texts, pairs, sketches.jaccard(pairs))
+        yield likely.where(near)
+        # A crowd that differs in its numbers alone meets in every band.
+        refused += likely.where(~near)
+        on_progress(0.3 + 0.4 * band / BANDS)
     pairs = groups.apart(met_by_triples(texts))
-    yield pairs.where(_by_slips(texts, pairs, lambda share: on_progress(0.8 + 0.2 * share)))
+    yield pairs.where(_by_slips(texts, pairs, lambda share: on_progress(0.7 + 0.3 * share)))
 
 
-def _judged(texts: Sequence[str], pairs: Pairs, shares: NDArray[np.float64]) -> Pairs:
+def _judged(texts: Sequence[str], pairs: Pairs, shares: NDArray[np.float64]) -> tuple[Pairs, NDArray[np.bool_]]:
+    """The pairs that are likely, and which of them are near-duplicates."""
     likely = pairs.where(shares >= _REORDERED)
-    alike = shares[shares >= _REORDERED] >= SIMILAR
+    near = shares[shares >= _REORDERED] >= SIMILAR
     for number, (one, other) in enumerate(likely):
-        if alike[number]:
-            alike[number] = not other_numbers(texts[one], texts[other])
+        if near[number]:
+            near[number] = not other_numbers(texts[one], texts[other])
         else:
-            alike[number] = sorted(texts[one]) == sorted(texts[other])
-    return likely.where(alike)
+            near[number] = sorted(texts[one]) == sorted(texts[other])
+    return likely, near
 
 
 def _by_slips(texts: Sequence[str], pairs: Pairs, on_progress: Callable[[float], None]) -> NDArray[np.bool_]:

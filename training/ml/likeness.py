@@ -23,6 +23,8 @@ _SURE_FROM = 8
 # Longer texts with three slips still share most of their character pairs: those are found and judged by Jaccard.
 SLIP_UP_TO = 48
 
+# Politeness is at the ends of a text.
+_POLITE_CHARS = 40
 _MARKS = r"[\s,，.。!！?？~～:：;；、…]*"
 _GREETING = r"(?:您好|你好|哈喽|嗨|大家好|hello|hi|hey)(?=[\s,，.。!！~～:：、…]|请|我想问|想问)"
 _ASKING = (
@@ -56,7 +58,10 @@ def letters(folded: str) -> str:
 def essence(text: str) -> str:
     """What is compared: the letters and digits without the polite words at both ends."""
     folded = fold(text)
-    bare = letters(_CLOSING.sub("", _OPENING.sub("", folded)))
+    polite = _OPENING.match(folded[:_POLITE_CHARS])
+    kept = folded[polite.end() :] if polite else folded
+    # Only the end is looked at: the pattern takes the square of a row of marks.
+    bare = letters(kept[:-_POLITE_CHARS] + _CLOSING.sub("", kept[-_POLITE_CHARS:]))
     return bare if len(bare) >= SHORTEST else letters(folded)
 
 
@@ -94,7 +99,7 @@ def distance(one: str, other: str) -> int:
 def differs_by_slips(one: str, other: str) -> bool:
     """Do two essences differ by slips of the hand only, not by another word, number, person, side or "not"?"""
     allowed = min(slips_allowed(one), slips_allowed(other))
-    if distance(one, other) > allowed or _turned(one, other):
+    if _turned(one, other) or distance(one, other) > allowed:
         return False
     gone, come = _lost_words(one, other), _lost_words(other, one)
     if gone and gone == come:
@@ -104,7 +109,7 @@ def differs_by_slips(one: str, other: str) -> bool:
 
 def other_numbers(one: str, other: str) -> bool:
     """Do two short texts differ in a number? Then they ask for different things, however alike the rest is."""
-    return max(len(one), len(other)) <= SLIP_UP_TO and _DIGITS.findall(one) != _DIGITS.findall(other)
+    return max(len(one), len(other)) <= SLIP_UP_TO and sorted(_DIGITS.findall(one)) != sorted(_DIGITS.findall(other))
 
 
 def _turned(one: str, other: str) -> bool:

@@ -10,7 +10,7 @@ keeps the texts in an order that does not depend on the machine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,9 +35,12 @@ class Pairs:
 
     def __init__(self, ones: Numbers, others: Numbers) -> None:
         low, high = np.minimum(ones, others).astype(np.uint64), np.maximum(ones, others).astype(np.uint64)
-        joined = _unique(low << np.uint64(32) | high)
-        self.ones = (joined >> np.uint64(32)).astype(np.int64)
-        self.others = (joined & np.uint64(0xFFFFFFFF)).astype(np.int64)
+        self._set(_unique(low << np.uint64(32) | high))
+
+    def _set(self, codes: Long) -> None:
+        self._codes = codes
+        self.ones = (codes >> np.uint64(32)).astype(np.int64)
+        self.others = (codes & np.uint64(0xFFFFFFFF)).astype(np.int64)
 
     def __len__(self) -> int:
         return len(self.ones)
@@ -46,7 +49,15 @@ class Pairs:
         return zip(self.ones.tolist(), self.others.tolist(), strict=True)
 
     def where(self, wanted: NDArray[np.bool_]) -> Pairs:
-        return Pairs(self.ones[wanted], self.others[wanted])
+        chosen = Pairs.__new__(Pairs)
+        chosen._set(self._codes[wanted])
+        return chosen
+
+    def without(self, others: Pairs) -> Pairs:
+        return self.where(~np.isin(self._codes, others._codes, assume_unique=True))
+
+    def __add__(self, more: Pairs) -> Pairs:
+        return Pairs(np.concatenate([self.ones, more.ones]), np.concatenate([self.others, more.others]))
 
 
 class Sketches:
@@ -83,7 +94,7 @@ class Sketches:
             joined = (joined ^ row) * np.uint64(0x9E3779B97F4A7C15)
             joined ^= joined >> np.uint64(29)
         order = np.argsort(joined, kind="stable")
-        return _neighbours(joined[order], order, _NEIGHBOURS_IN_BAND)
+        return _together(_neighbours(joined[order], order, _NEIGHBOURS_IN_BAND))
 
     def jaccard(self, pairs: Pairs) -> NDArray[np.float64]:
         shares = [
@@ -146,17 +157,20 @@ def _tag(owners: Numbers, values: NDArray[np.unsignedinteger]) -> Long:
     return owners.astype(np.uint64) << np.uint64(32) | values.astype(np.uint64)
 
 
-def _neighbours(values: Long, texts: Numbers, reach: int) -> Pairs:
-    """Pairs of texts with equal values, which lie side by side: with the next ones, and with the first of the crowd."""
-    ones, others = [], []
+def _neighbours(values: Long, texts: Numbers, reach: int) -> Iterator[tuple[Numbers, Numbers]]:
+    """Texts with equal values, which lie side by side: each with the next ones, and with the first of the crowd."""
     for step in range(1, min(reach, len(values) - 1) + 1):
         same = values[step:] == values[:-step]
-        ones.append(texts[:-step][same])
-        others.append(texts[step:][same])
+        yield texts[:-step][same], texts[step:][same]
     begins = np.concatenate([[True], values[1:] != values[:-1]])
     first = texts[begins][np.cumsum(begins) - 1]
     apart = first != texts
-    return Pairs(np.concatenate([*ones, first[apart]]), np.concatenate([*others, texts[apart]]))
+    yield first[apart], texts[apart]
+
+
+def _together(parts: Iterable[tuple[Numbers, Numbers]]) -> Pairs:
+    ones, others = zip(*parts, strict=True)
+    return Pairs(np.concatenate(ones), np.concatenate(others))
 
 
 # --- a few characters apart -----------------------------------------------------------------------------------------
@@ -175,7 +189,7 @@ def met_by_triples(texts: Sequence[str]) -> Pairs:
         return Pairs(owners, owners)
     order = np.lexsort((owners, triples))
     met = _neighbours(triples[order], owners[order], _NEIGHBOURS_OF_TRIPLE)
-    near = met.where(_may_be_near(short, allowed[chosen], met))
+    near = _together(map(_Nearness(short, allowed[chosen]).filter, met))
     return Pairs(chosen[near.ones], chosen[near.others])
 
 
@@ -193,13 +207,21 @@ def _rare_triples(texts: Sequence[str], allowed: Numbers) -> tuple[Long, Numbers
     return triples[kept], whose[kept]
 
 
-def _may_be_near(texts: Sequence[str], allowed: Numbers, pairs: Pairs) -> NDArray[np.bool_]:
-    """Nearly as long, and nearly the same characters: a slip changes two bits of a set of 64 at most."""
-    points, owners = _points(texts)
-    sets = np.zeros(len(texts), dtype=np.uint64)
-    np.bitwise_or.at(sets, owners, np.uint64(1) << (points * np.uint32(0x9E3779B1) >> np.uint32(26)).astype(np.uint64))
-    lengths = np.array([len(text) for text in texts])
-    slips = np.minimum(allowed[pairs.ones], allowed[pairs.others])
-    bits = np.bitwise_count(sets[pairs.ones] ^ sets[pairs.others])
-    near: NDArray[np.bool_] = (np.abs(lengths[pairs.ones] - lengths[pairs.others]) <= slips) & (bits <= 2 * slips)
-    return near
+class _Nearness:
+    """Tells without a look at the texts which cannot be near: too long, or with too many other characters."""
+
+    def __init__(self, texts: Sequence[str], allowed: Numbers) -> None:
+        points, owners = _points(texts)
+        bits = (points * np.uint32(0x9E3779B1) >> np.uint32(26)).astype(np.uint64)
+        self._allowed = allowed
+        self._lengths = np.array([len(text) for text in texts])
+        self._sets = np.zeros(len(texts), dtype=np.uint64)
+        np.bitwise_or.at(self._sets, owners, np.uint64(1) << bits)
+
+    def filter(self, met: tuple[Numbers, Numbers]) -> tuple[Numbers, Numbers]:
+        ones, others = met
+        slips = np.minimum(self._allowed[ones], self._allowed[others])
+        # A slip changes two bits of a set of 64 at most.
+        near = np.bitwise_count(self._sets[ones] ^ self._sets[others]) <= 2 * slips
+        near &= np.abs(self._lengths[ones] - self._lengths[others]) <= slips
+        return ones[near], others[near]
