@@ -89,7 +89,9 @@ class Example(models.Model):
             models.Index(fields=("status", "-id")),
             # All that lists are filtered by, in the order in which they are read: a rare row among a million is found
             # without a look at the others' texts.
-            models.Index(fields=("id", "status", "kind", "language", "split", "corpus", "tags"), name="example_filters"),
+            models.Index(
+                fields=("id", "status", "kind", "language", "split", "corpus", "tags"), name="example_filters"
+            ),
             models.Index(fields=("tags",), name="example_tags"),
             models.Index(fields=("leased_by",), name="example_leased_by", condition=Q(leased_by__isnull=False)),
             models.Index(fields=("reviewer",), name="example_reviewer", condition=Q(reviewer__isnull=False)),
