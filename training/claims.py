@@ -1,6 +1,7 @@
 """Rows as a queue for short jobs: claim by compare-and-set, a lease kept alive by beats, a take-over when it runs out.
 
-For Check, Collection, Corpus, DatasetVersion and Statistics, which share the columns status, claim_token and beat. Knows not what the job is.
+For Check, Collection, Corpus, DatasetVersion and Statistics, which share the columns status, claim_token and beat.
+Knows not what the job is.
 """
 
 from __future__ import annotations
