@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import shutil
 from collections import defaultdict
 from pathlib import Path
 
@@ -264,3 +265,15 @@ def test_the_recipe_is_in_the_manifest(tmp_path):
     assert frozen.manifest["recipe"] == ["laughter@1"]
     assert frozen.report["changed"] == {"laughter@1": 1}
     assert clean.DEFAULT.to_json() != frozen.manifest["recipe"]
+
+
+def test_a_directory_with_another_dataset_s_files_is_moved_out_of_the_way(tmp_path):
+    first = dataset.freeze(facts(40), tmp_path, kind="dialogue")
+    other = dataset.freeze(facts(41), tmp_path, kind="dialogue")
+    shutil.rmtree(first.directory)
+    shutil.copytree(other.directory, first.directory)
+
+    frozen = dataset.freeze(facts(40), tmp_path, kind="dialogue")
+
+    assert frozen.directory.name == first.hash
+    assert dataset.load(frozen.directory).hash == first.hash

@@ -40,6 +40,7 @@ ENDINGS: dict[str, str] = {
     "died": gettext_noop("The collector ended without a word. The log has its last ones."),
     "killed": gettext_noop("The collector was killed before it got any further. What it had found is kept."),
     "disk_full": gettext_noop("The disk is full. Make room and go on; nothing was lost."),
+    "memory_full": gettext_noop("The collector needed more memory than it may have. What it had found is kept: go on."),
     "not_started": gettext_noop("The collector could not be started. The log says why."),
 }
 

@@ -72,6 +72,8 @@ class _Teller:
 
     def _closed(self, reason: str) -> None:
         self._ended = {"finished": "done", "shutdown": "stopped"}.get(reason, "failed")
+        if reason == "memusage_exceeded" and self._spider:
+            self._spider.fatal = "memory_full"
         if self._task is not None:
             self._task.cancel()
 

@@ -110,6 +110,7 @@ def scrapy_settings(job: Job) -> dict[str, Any]:
         },
         "DEPTH_STATS_VERBOSE": False,
         "MEMUSAGE_LIMIT_MB": MOST_MEMORY_MB,
+        "EXTENSIONS": {"scrapy.extensions.memusage.MemoryUsage": None, f"{_PACKAGE}.memory.OwnMemory": 0},
         "LOG_LEVEL": "WARNING",
         "STATS_DUMP": False,
     }

@@ -18,7 +18,7 @@ from training.ml.records import Body, Kind
 from training.ml.sketches import BANDS, Numbers, Pairs, Sketches, met_by_triples
 
 # What counts as a near-duplicate; a frozen dataset says by which it was split.
-# 1: Jaccard 0.7 of character pairs and words. 2: of characters and pairs; also slips, another order, polite words.
+# 1: Jaccard 0.7 of character pairs and words. 2: of Chinese characters and pairs; also slips, another order, polite words.
 DEFINITION = 2
 SIMILAR = 0.72  # Jaccard of characters and pairs from which two texts count as near-duplicates
 # From here on two texts of exactly the same characters are one in another order.

@@ -311,9 +311,12 @@ def _disk_error(error: OSError, root: Path) -> Exception:
 
 
 def _present(target: Path) -> FrozenDataset | None:
-    """What is already there; a damaged directory is moved out of the way."""
+    """What is already there; a damaged directory, or one with another version's files, is moved out of the way."""
     try:
-        return load(target)
+        present = load(target)
+        if present.hash != target.name:
+            raise bad("damaged", file=MANIFEST)
+        return present
     except BadDataset:
         if target.exists():
             target.rename(target.with_name(f".damaged-{uuid.uuid4().hex[:8]}-{target.name[:16]}"))
