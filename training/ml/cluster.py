@@ -13,12 +13,12 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from training.ml.likeness import SHORTEST, differs_by_slips, essence, fold, letters, other_numbers
+from training.ml.likeness import SHORTEST, asks_for_another, differs_by_slips, essence, fold, letters
 from training.ml.records import Body, Kind
 from training.ml.sketches import BANDS, Numbers, Pairs, Sketches, met_by_triples
 
 # What counts as a near-duplicate; a frozen dataset says by which it was split.
-# 1: Jaccard 0.7 of character pairs and words. 2: of Chinese characters and pairs; also slips, another order, polite words.
+# 1: Jaccard 0.7 of character pairs and words. 2: of Chinese characters and pairs; also slips, order, politeness.
 DEFINITION = 2
 SIMILAR = 0.72  # Jaccard of characters and pairs from which two texts count as near-duplicates
 # From here on two texts of exactly the same characters are one in another order.
@@ -142,7 +142,7 @@ def _judged(texts: Sequence[str], pairs: Pairs, shares: NDArray[np.float64]) -> 
     near = shares[shares >= _REORDERED] >= SIMILAR
     for number, (one, other) in enumerate(likely):
         if near[number]:
-            near[number] = not other_numbers(texts[one], texts[other])
+            near[number] = not asks_for_another(texts[one], texts[other])
         else:
             near[number] = sorted(texts[one]) == sorted(texts[other])
     return likely, near

@@ -41,6 +41,8 @@ _CLOSING = re.compile(rf"(?:{_MARKS}(?:{_THANKS}|[呢啊呀吧哦噢喔嘛哈啦
 _DENYING = frozenset("不没无别未")
 # ... and where each has one of these that the other has not.
 _OPPOSITE = frozenset("上下左右前后你我他她它男女开关大小多少进出买卖")
+# Words that ask: one of them in the place of another asks for the same.
+_ASKED = frozenset(["怎么", "怎样", "怎么样", "如何", "咋样", "什么", "哪里", "哪儿", "为什么", "为何", "为啥"])
 _DIGITS = re.compile(r"\d+")
 
 jieba.setLogLevel(logging.WARNING)
@@ -102,9 +104,18 @@ def differs_by_slips(one: str, other: str) -> bool:
     if _turned(one, other) or distance(one, other) > allowed:
         return False
     gone, come = _lost_words(one, other), _lost_words(other, one)
-    if gone and gone == come:
+    if gone and len(gone) == len(come):
         return False  # one word in the place of another; a slip breaks a word and seldom makes one
     return bool(gone or come) or min(len(one), len(other)) >= _SURE_FROM
+
+
+def asks_for_another(one: str, other: str) -> bool:
+    """Do two short texts of one pattern differ in what they ask for: a number, or a word and one wholly other?"""
+    if max(len(one), len(other)) > SLIP_UP_TO:
+        return False
+    gone, come = _lost_words(one, other), _lost_words(other, one)
+    exchanged = gone and len(gone) == len(come) and not set("".join(gone)) & set("".join(come))
+    return bool(exchanged) or other_numbers(one, other)
 
 
 def other_numbers(one: str, other: str) -> bool:
@@ -123,7 +134,7 @@ def _only(text: str, letters_wanted: frozenset[str]) -> Counter[str]:
     return Counter(letter for letter in text if letter in letters_wanted)
 
 
-def _lost_words(one: str, other: str) -> int:
-    """How many known words of two characters or more the first has and the other has not."""
+def _lost_words(one: str, other: str) -> list[str]:
+    """The known words of two characters or more that the first has and the other has not."""
     lost = Counter(words_of(one)) - Counter(words_of(other))
-    return sum(count for word, count in lost.items() if len(word) > 1 and jieba.dt.FREQ.get(word))
+    return [word for word in lost.elements() if len(word) > 1 and word not in _ASKED and jieba.dt.FREQ.get(word)]
