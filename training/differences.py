@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from typing import Any
 
 from training import versions
-from training.ml import clean
+from training.ml import changes, clean
 from training.ml.dataset import FrozenDataset
 from training.ml.dataset_diff import Change, Comparison, Difference, Place, compare
 from training.ml.records import Body
@@ -70,18 +69,10 @@ def _body(frozen: FrozenDataset, place: Place | None) -> Body | None:
     return frozen.row(place.split, place.number).body if place else None
 
 
-def steps_changed(now: DatasetVersion, before: DatasetVersion) -> list[tuple[str, clean.Choice]]:
+def steps_changed(now: DatasetVersion, before: DatasetVersion) -> list[tuple[changes.Change, clean.Choice]]:
     """The cleaning steps of both in order: `same`, `new` or `gone`."""
-    mine, theirs = _steps(now), _steps(before)
-    old, new = ([json.dumps(step, sort_keys=True) for step in steps] for steps in (theirs, mine))
-    told: list[tuple[str, clean.Choice]] = []
-    for tag, old_start, old_end, new_start, new_end in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        if tag == "equal":
-            told += [("same", step) for step in mine[new_start:new_end]]
-        else:
-            told += [("gone", step) for step in theirs[old_start:old_end]]
-            told += [("new", step) for step in mine[new_start:new_end]]
-    return told
+    old, new = ([json.dumps(step, sort_keys=True) for step in _steps(version)] for version in (before, now))
+    return [(change, json.loads(step)) for change, steps in changes.stretches(old, new) for step in steps]
 
 
 def _steps(version: DatasetVersion) -> list[clean.Choice]:

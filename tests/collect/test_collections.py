@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from chatsite.env import BASE_DIR
 from tests.collect.child import collect, wait_for
@@ -291,6 +291,7 @@ def test_the_command_collects_and_reads_here_and_now(site):
     assert Example.objects.get().provenance["licence"] == "CC0-1.0"
 
 
+@translation.override("en")
 def test_the_command_says_what_is_wrong():
     with pytest.raises(CommandError, match="Name the topic"):
         call_command("collect", "weibo-topic")

@@ -206,7 +206,7 @@ def test_the_rows_are_followed_through_each_step():
         ("characters@1", 3, 0, 1),
         ("width@1", 2, 1, 0),
     ]
-    assert steps[0].shown[0].texts == [[("removed", "哈哈哈"), ("added", "笑"), ("same", "好")], [("same", "行吧")]]
+    assert steps[0].shown[0].texts == [[("gone", "哈哈哈"), ("new", "笑"), ("same", "好")], [("same", "行吧")]]
     assert (steps[1].shown[0].row, steps[1].shown[0].dropped) == (1, "too_short")
 
 
@@ -214,10 +214,10 @@ def test_the_rows_are_followed_through_each_step():
     ("before", "after", "marked"),
     [
         ("abc", "abc", [("same", "abc")]),
-        ("aXc", "ac", [("same", "a"), ("removed", "X"), ("same", "c")]),
-        ("aaa", "aa", [("same", "aa"), ("removed", "a")]),
-        ("", "a", [("added", "a")]),
-        ("x" * 2000 + "a", "y" * 2000 + "a", [("removed", "x" * 2000), ("added", "y" * 2000), ("same", "a")]),
+        ("aXc", "ac", [("same", "a"), ("gone", "X"), ("same", "c")]),
+        ("aaa", "aa", [("same", "aa"), ("gone", "a")]),
+        ("", "a", [("new", "a")]),
+        ("x" * 2000 + "a", "y" * 2000 + "a", [("gone", "x" * 2000), ("new", "y" * 2000), ("same", "a")]),
     ],
 )
 def test_changes_are_marked(before, after, marked):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from training.ml import findings
-from training.ml.findings import RULES, Checker, Found, Row, TokenRules, difference, remedied, text_at
+from training.ml.findings import RULES, Checker, Found, Row, TokenRules, remedied, text_at
 from training.ml.findings.across import alike, question_key
 from training.ml.findings.words import REMEDIES
 from training.ml.records import Body, Kind
@@ -466,11 +466,3 @@ def test_comparing_rows_never_raises(rows):
     counts = Counter(found.rule for _, found in checker.compare())
 
     assert counts.keys() <= RULES.keys()
-
-
-@given(st.text(max_size=30), st.text(max_size=30))
-def test_a_preview_tells_the_whole_of_both_texts(before, after):
-    pieces = difference(before, after)
-
-    assert "".join(piece.text for piece in pieces if piece.state != "new") == before
-    assert "".join(piece.text for piece in pieces if piece.state != "gone") == after

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from django.utils.translation import gettext
 
 from training import mending, wording
 from training.admin.pages import ROLE_NAMES
+from training.ml.changes import Piece, compared
 from training.ml.errors import PipelineError
-from training.ml.findings import REMEDIES, Piece, Place, difference, places
+from training.ml.findings import REMEDIES, Place, places
 from training.ml.records import Body
 from training.models import Example, Finding
 
@@ -20,13 +22,20 @@ _OTHERS_SHOWN = 5
 _NAMES = {"chosen": "Better answer", "rejected": "Worse answer", "completion": "Answer", "text": "Text"}
 
 
+class Marked(NamedTuple):
+    """The stretch that a finding is about."""
+
+    text: str
+    change: Literal["marked"] = "marked"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """A text of a row. pieces: `kept`, `marked`, `gone` or `new`."""
+    """A text of a row."""
 
     name: str
     role: str
-    pieces: list[Piece]
+    pieces: Sequence[Piece | Marked]
 
 
 def shown(finding: Finding) -> dict[str, Any]:
@@ -57,11 +66,11 @@ def _marked(place: Place, finding: Finding) -> Shown:
     start, end = finding.start, finding.end
     here = place.where == finding.where and start is not None and end is not None
     if not here or not _still_there(place.text, finding):
-        return Shown(name=_name(place), role=_role(place), pieces=[Piece("kept", _cut(place.text, _TEXT_CHARS))])
-    pieces = [
-        Piece("kept", _end_of(place.text[:start])),
-        Piece("marked", _cut(place.text[start:end], _TEXT_CHARS)),
-        Piece("kept", _cut(place.text[end:], _TEXT_CHARS)),
+        return Shown(name=_name(place), role=_role(place), pieces=[Piece("same", _cut(place.text, _TEXT_CHARS))])
+    pieces: list[Piece | Marked] = [
+        Piece("same", _end_of(place.text[:start])),
+        Marked(_cut(place.text[start:end], _TEXT_CHARS)),
+        Piece("same", _cut(place.text[end:], _TEXT_CHARS)),
     ]
     return Shown(name=_name(place), role=_role(place), pieces=[piece for piece in pieces if piece.text])
 
@@ -95,24 +104,24 @@ def _changes(before: Body, after: Body) -> list[Shown]:
     for place in places(before):
         text = new[place.where].text if place.where in new else ""
         if text != place.text:
-            pieces = _shortened(difference(place.text, text))
+            pieces = _shortened(compared(place.text, text))
             changed.append(Shown(name=_name(place), role=_role(place), pieces=pieces))
     return changed
 
 
 def _shortened(pieces: list[Piece]) -> list[Piece]:
-    """What is kept between two changes is shown near them only."""
+    """What stays the same between two changes is shown near them only."""
     last = len(pieces) - 1
     short = []
     for number, piece in enumerate(pieces):
-        if piece.state != "kept":
+        if piece.change != "same":
             short.append(piece)
         elif number == 0:
-            short.append(Piece("kept", _end_of(piece.text)))
+            short.append(Piece("same", _end_of(piece.text)))
         elif number == last:
-            short.append(Piece("kept", _cut(piece.text, _NEAR_CHARS)))
+            short.append(Piece("same", _cut(piece.text, _NEAR_CHARS)))
         elif len(piece.text) > 2 * _NEAR_CHARS:
-            short.append(Piece("kept", f"{piece.text[:_NEAR_CHARS]} … {piece.text[-_NEAR_CHARS:]}"))
+            short.append(Piece("same", f"{piece.text[:_NEAR_CHARS]} … {piece.text[-_NEAR_CHARS:]}"))
         else:
             short.append(piece)
     return short

@@ -10,8 +10,9 @@ from django.utils.translation import gettext_lazy as _
 
 from training import review, scores, similar
 from training.admin.pages import bubbles
+from training.ml.changes import Piece
 from training.ml.records import Body
-from training.ml.words import Piece, differences
+from training.ml.words import differences
 from training.models import Example
 
 ACTIONS = {

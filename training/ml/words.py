@@ -9,9 +9,9 @@ import functools
 import re
 import unicodedata
 from collections.abc import Iterator
-from difflib import SequenceMatcher
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from training.ml.changes import Piece, compared
 from training.ml.clean.chinese import segmenter
 
 if TYPE_CHECKING:
@@ -23,15 +23,6 @@ _WORD_CHARS = 64
 # Beyond this, matching word by word takes too long: the whole text counts as replaced.
 _COMPARED_WORDS = 4000
 _PIECES = re.compile(r"[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+|[^\W_]+|\s+|.", re.DOTALL)
-
-Change = Literal["same", "gone", "new"]
-
-
-class Piece(NamedTuple):
-    """A stretch of text, and what became of it."""
-
-    change: Change
-    text: str
 
 
 class Stretch(NamedTuple):
@@ -98,13 +89,13 @@ def differences(before: str, after: str) -> list[Piece]:
     """What became of a text, word by word; Chinese words are jieba's."""
     if before == after:
         return [Piece("same", before)] if before else []
-    old, new = _pieces(before), _pieces(after)
+    old, new = _cut(before), _cut(after)
     if len(old) + len(new) > _COMPARED_WORDS:
-        return [Piece(change, text) for change, text in _whole(before, after) if text]
-    return [Piece(change, text) for change, text in _compared(old, new) if text]
+        return [piece for piece in _whole(before, after) if piece.text]
+    return compared(old, new)
 
 
-def _pieces(text: str) -> list[str]:
+def _cut(text: str) -> list[str]:
     """The text cut into words and what is between them; joined, it is the text again."""
     parts: list[str] = []
     for piece in _PIECES.findall(text):
@@ -112,7 +103,7 @@ def _pieces(text: str) -> list[str]:
     return parts
 
 
-def _whole(before: str, after: str) -> Iterator[tuple[Change, str]]:
+def _whole(before: str, after: str) -> Iterator[Piece]:
     """Only the start and the end that both share are told apart."""
     start = 0
     while start < min(len(before), len(after)) and before[start] == after[start]:
@@ -120,16 +111,7 @@ def _whole(before: str, after: str) -> Iterator[tuple[Change, str]]:
     end = 0
     while end < min(len(before), len(after)) - start and before[-1 - end] == after[-1 - end]:
         end += 1
-    yield "same", before[:start]
-    yield "gone", before[start : len(before) - end]
-    yield "new", after[start : len(after) - end]
-    yield "same", before[len(before) - end :]
-
-
-def _compared(old: list[str], new: list[str]) -> Iterator[tuple[Change, str]]:
-    for tag, old_start, old_end, new_start, new_end in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        if tag == "equal":
-            yield "same", "".join(old[old_start:old_end])
-        else:
-            yield "gone", "".join(old[old_start:old_end])
-            yield "new", "".join(new[new_start:new_end])
+    yield Piece("same", before[:start])
+    yield Piece("gone", before[start : len(before) - end])
+    yield Piece("new", after[start : len(after) - end])
+    yield Piece("same", before[len(before) - end :])

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
-from typing import Literal
 
+from training.ml.changes import Piece, compared
 from training.ml.clean.kinds import Judge
 from training.ml.clean.mapping import TextStep, map_texts, texts_of
 from training.ml.clean.recipe import Recipe
 from training.ml.records import Record
-
-Mark = Literal["same", "removed", "added"]
-Marked = list[tuple[Mark, str]]
 
 # Comparing takes the square of the length: longer texts are compared as one block between equal ends.
 _MOST_COMPARED = 1500
@@ -24,7 +20,7 @@ class Shown:
     """One row under one step: its texts with the changes marked, or why the step dropped it."""
 
     row: int
-    texts: Sequence[Marked]
+    texts: Sequence[Sequence[Piece]]
     dropped: str = ""
     flags: tuple[str, ...] = ()
 
@@ -62,7 +58,7 @@ def _judge_all(step: Judge, rows: dict[int, Record]) -> list[Shown]:
         if verdict.dropped:
             del rows[row]
         if verdict.dropped or verdict.flags:
-            texts: list[Marked] = [[("same", text)] for text in texts_of(record)]
+            texts = [[Piece("same", text)] for text in texts_of(record)]
             touched.append(Shown(row=row, texts=texts, dropped=verdict.dropped, flags=verdict.flags))
     return touched
 
@@ -90,13 +86,13 @@ def _counted(name: str, reached: int, touched: Sequence[Shown], shown: int) -> S
     )
 
 
-def marks(before: str, after: str) -> Marked:
+def marks(before: str, after: str) -> list[Piece]:
     """`after` and what was taken from `before`, in the order of reading."""
     start = _common(before, after)
     end = _common(before[start:][::-1], after[start:][::-1])
     middle = before[start : len(before) - end], after[start : len(after) - end]
-    parts: Marked = [("same", before[:start]), *_compared(*middle), ("same", before[len(before) - end :])]
-    return [(mark, text) for mark, text in parts if text]
+    pieces = [Piece("same", before[:start]), *_compared(*middle), Piece("same", before[len(before) - end :])]
+    return [piece for piece in pieces if piece.text]
 
 
 def _common(one: str, other: str) -> int:
@@ -104,13 +100,7 @@ def _common(one: str, other: str) -> int:
     return next((place for place in range(length) if one[place] != other[place]), length)
 
 
-def _compared(before: str, after: str) -> Marked:
+def _compared(before: str, after: str) -> list[Piece]:
     if max(len(before), len(after)) > _MOST_COMPARED:
-        return [("removed", before), ("added", after)]
-    parts: Marked = []
-    for kind, start, end, new_start, new_end in SequenceMatcher(a=before, b=after, autojunk=False).get_opcodes():
-        if kind == "equal":
-            parts.append(("same", before[start:end]))
-        else:
-            parts += [("removed", before[start:end]), ("added", after[new_start:new_end])]
-    return parts
+        return [Piece("gone", before), Piece("new", after)]
+    return compared(before, after)

@@ -12,7 +12,7 @@ from training.ml.findings.across import FEW, AcrossRows
 from training.ml.findings.base import Found, Key, Place, Row, Severity, places, text_at
 from training.ml.findings.one_row import ROW_RULES
 from training.ml.findings.one_text import TEXT_RULES
-from training.ml.findings.remedies import Piece, difference, remedied
+from training.ml.findings.remedies import remedied
 from training.ml.findings.tokens import TokenRules
 from training.ml.findings.words import REMEDIES, RULES, what
 
@@ -23,12 +23,10 @@ __all__ = [
     "Checker",
     "Found",
     "Key",
-    "Piece",
     "Place",
     "Row",
     "Severity",
     "TokenRules",
-    "difference",
     "places",
     "remedied",
     "text_at",

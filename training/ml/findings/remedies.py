@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from training.ml.clean.safety import PLACEHOLDERS, replace_spans
@@ -83,29 +81,3 @@ def _answered(body: Body) -> Body | None:
     while kept and kept[-1]["role"] != "assistant":
         kept.pop()
     return body | {"messages": kept} if kept else None
-
-
-# --- the preview ----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A stretch of a text before and after: `kept`, `gone` or `new`."""
-
-    state: str
-    text: str
-
-
-def difference(before: str, after: str) -> list[Piece]:
-    """What changes, character by character."""
-    pieces: list[Piece] = []
-    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
-    for tag, start, end, new_start, new_end in matcher.get_opcodes():
-        if tag == "equal":
-            pieces.append(Piece("kept", before[start:end]))
-            continue
-        if end > start:
-            pieces.append(Piece("gone", before[start:end]))
-        if new_end > new_start:
-            pieces.append(Piece("new", after[new_start:new_end]))
-    return pieces
