@@ -1,4 +1,4 @@
-"""From a thumb in the chat to a model that answers otherwise, by clicks alone, on the site that `manage.py up` starts."""
+"""From a thumb in the chat to a model that answers otherwise, by clicks alone, on the site that `up` starts."""
 
 from __future__ import annotations
 
