@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -51,7 +52,7 @@ class Found:
     tasks: list[Task] = field(default_factory=list)
 
 
-class LedgerSpider(scrapy.Spider):
+class LedgerSpider(scrapy.Spider, ABC):
     """Base of all sources."""
 
     name = "ledger"
@@ -71,11 +72,13 @@ class LedgerSpider(scrapy.Spider):
         self.refused_first: dict[str, list[str]] = {}  # some of their addresses
         self.fatal = ""
 
+    @abstractmethod
     def first(self) -> Iterator[Task]:
-        raise NotImplementedError
+        """Where the source begins."""
 
+    @abstractmethod
     def read(self, task: Task, response: Response) -> Found:
-        raise NotImplementedError
+        """What an answer holds. Raises Unusable."""
 
     async def start(self) -> AsyncIterator[Any]:
         if self.ledger.is_new:
