@@ -102,8 +102,8 @@ def test_html_gives_its_terms_folded_answers_tables_and_sections(tmp_path):
     assert asked(rows) == [
         ("Was?", "Das.\nUnd dies.", [3, 3], False),
         ("How?", "So it is.\n\n- one\n- two", [4, 4], False),
-        ("More", "loose\npara", [5, 5], False),
-        ("opening", "nine", [6, 6], False),
+        ("How? More", "loose\npara", [5, 5], True),
+        ("How? opening", "nine", [6, 6], True),
         ("Prices", "Ten & more…", [7, 7], True),
     ]
 
@@ -187,3 +187,16 @@ def test_no_text_makes_a_document_stumble(tmp_path, content, name):
 
     addresses = [row.key for row in rows if isinstance(row, Readable)]
     assert len(addresses) == len(set(addresses))
+
+
+def test_a_table_under_a_question_gives_its_cases_and_text_before_marked_questions_is_kept(tmp_path):
+    table = "| 校区 | 地点 |\n|---|---|\n| 东区 | 一号楼 |"
+    page = "\n\n".join(["## 网费在哪里交？", table, "### 网上缴费", "可以。", "问：几点关门？", "答：十一点。"])
+    path = tmp_path / "faq.md"
+    path.write_text(page, encoding="utf-8")
+
+    rows = [row for row in corpus.read(path, corpus.detect(path)) if isinstance(row, Readable)]
+
+    asked = [row.record.messages[0].content for row in rows if isinstance(row.record, Dialogue)]
+    assert asked == ["网费在哪里交？ 校区", "网费在哪里交？ 东区", "网上缴费", "几点关门？"]
+    assert [TO_FINISH in row.tags for row in rows] == [True, True, True, False]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Any
 
 from training.ml.corpus.base import Readable
@@ -82,14 +82,23 @@ def _found(section: _Section) -> Iterator[Found]:
     texts = [block for block in section.blocks if not block.question]
     terms = [block for block in section.blocks if block.question and block.text.strip()]
     asked = list(_asked(texts))
-    yield from ((block.question, block.text.strip(), (block.start, block.end), ()) for block in terms)
+    heading = section.path[-1]
+    heading_asks = bool(_QUESTION_END.search(heading))
+    yield from (_of_term(block, heading if heading_asks else "") for block in terms)
     yield from asked
-    heading_asks = bool(_QUESTION_END.search(section.path[-1]))
-    answer = _paragraphs([block.text for block in texts if block.text.strip()])
-    # Text beside marked questions leads up to them.
-    if answer and not asked and (heading_asks or not terms):
-        span = (section.start, texts[-1].end)
-        yield section.path[-1], answer, span, () if heading_asks else (TO_FINISH,)
+    # Text before marked questions may lead up to them, or be the heading's own answer: a curator sees which.
+    before = list(takewhile(lambda block: not _ASKED.search(block.text), texts)) if asked else texts
+    answer = _paragraphs([block.text for block in before if block.text.strip()])
+    if answer and (heading_asks or len(section.path) > 1 if asked else heading_asks or not terms):
+        yield heading, answer, (section.start, before[-1].end), () if heading_asks and not asked else (TO_FINISH,)
+
+
+def _of_term(block: Block, asked: str) -> Found:
+    """A term under a heading that asks is one case of that question."""
+    answer, span = block.text.strip(), (block.start, block.end)
+    if not asked or _QUESTION_END.search(block.question):
+        return block.question, answer, span, ()
+    return f"{asked} {block.question}", answer, span, (TO_FINISH,)
 
 
 def _asked(texts: list[Block]) -> Iterator[Found]:
